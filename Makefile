@@ -1,0 +1,79 @@
+# The words of this project. `make` lists them.
+
+VENV ?= .venv
+# The first Python that is new enough; a name on PATH may be a shim for one that is not installed.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+ARGS ?=
+
+bin := $(VENV)/bin
+typed_pxd := $(wildcard greenws/*/*.pxd)
+compiled := $(wildcard greenws/*/*.pyx) $(typed_pxd) $(wildcard $(typed_pxd:.pxd=.py))
+package := setup.py setup.cfg pyproject.toml $(compiled)
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-all style types layers coverage clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.dev ## everything that the words below need, in .venv
+
+demo: $(VENV)/.run ## a chat in the browser
+	@$(bin)/greenws demo $(ARGS)
+
+test: setup ## the tests (ARGS="-k close" for some of them)
+	@$(bin)/python -m pytest $(ARGS)
+
+test-all: ## the tests on each Python from 3.11 to 3.14 that runs here
+	@ran=; \
+	for version in 3.11 3.12 3.13 3.14; do \
+		for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python$$version; do \
+			$$python -c 'import ensurepip' 2>/dev/null || continue; \
+			echo "== Python $$version"; \
+			$(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version || exit 1; \
+			ran="$$ran $$version"; \
+			break; \
+		done; \
+	done; \
+	echo "== the tests passed on Python:$${ran:- none is installed}"; test -n "$$ran"
+
+style: setup ## ruff: rules and format
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+
+types: setup ## mypy, strict
+	@$(bin)/mypy --strict greenws
+
+layers: setup ## imports point inwards only
+	@$(bin)/lint-imports
+
+coverage: setup ## every branch of greenws/protocol, by its own tests
+	@$(bin)/coverage run -m pytest -qq tests/protocol
+	@$(bin)/coverage report
+
+clean: ## removes what all of this made
+	rm -rf .venv .venv-3.1? build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -f greenws/_build.json greenws/*/*.so greenws/*/*.c
+	find greenws tests -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp is newer than all it was made from. Who has everything has what the demo needs.
+$(VENV)/.dev: $(VENV)/.made $(package)
+	@echo "installing GreenWS and its tools into $(VENV)"
+	@$(bin)/python -m pip install -qq --disable-pip-version-check -e '.[test,dev]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.run: $(VENV)/.made $(package)
+	@echo "installing GreenWS into $(VENV)"
+	@$(bin)/python -m pip install -qq --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "GreenWS needs Python 3.11 or newer, and there is none on PATH."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { \
+		echo "$(PYTHON) has no C headers. On Debian or Ubuntu: apt-get install python3-dev"; exit 1; }
+	@command -v cc >/dev/null || { echo "There is no C compiler. On Debian or Ubuntu: apt-get install gcc libc6-dev"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@

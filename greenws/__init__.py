@@ -1,0 +1,41 @@
+"""WebSockets for Flask on gevent: connections that are parked, not greenlets that are blocked."""
+
+from importlib.metadata import version as _version
+
+from greenws.config import Config
+from greenws.errors import (
+    ConfigError,
+    ConnectionClosed,
+    GreenWSError,
+    HandshakeError,
+    OperationTimeout,
+    ProtocolError,
+    RequestError,
+    StateError,
+    UnsupportedServer,
+)
+from greenws.flaskext.endpoint import Endpoint
+from greenws.flaskext.extension import GreenWS
+from greenws.net.broadcast import broadcast
+from greenws.net.connection import Connection
+from greenws.protocol.codes import CloseCode
+
+__version__ = _version("greenws")
+
+__all__ = [
+    "CloseCode",
+    "Config",
+    "ConfigError",
+    "Connection",
+    "ConnectionClosed",
+    "Endpoint",
+    "GreenWS",
+    "GreenWSError",
+    "HandshakeError",
+    "OperationTimeout",
+    "ProtocolError",
+    "RequestError",
+    "StateError",
+    "UnsupportedServer",
+    "broadcast",
+]

@@ -1,0 +1,86 @@
+"""The client's opening handshake, on a socket that is connected already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import gevent
+
+from greenws.config import Config
+from greenws.errors import HandshakeError, RequestError
+from greenws.net.connection import Connection
+from greenws.net.sender import Service
+from greenws.protocol.handshake import check_response, new_key, request_head
+from greenws.protocol.http import ResponseHead, head_end, parse_response
+
+MAX_BODY = 65536  # of a refusal, which is kept for the error
+
+
+def upgrade(
+    sock: Any,
+    service: Service,
+    *,
+    host: str,
+    target: str = "/",
+    subprotocols: Iterable[str] = (),
+    origin: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Connection:
+    """Upgrades a connected gevent socket to a WebSocket. Blocks the calling greenlet.
+
+    Args:
+        sock: owned by the connection when this returns, closed when it raises.
+        service: settings and handlers, in the client's role.
+        host: for the Host header, with the port unless it is the scheme's own.
+        target: path and query.
+        subprotocols: offered, best first.
+        origin: the Origin header, which browsers send.
+        headers: further headers.
+
+    Raises:
+        HandshakeError: the server refused, with its status, headers and body, or broke RFC 6455 §4.
+    """
+    config: Config = service.config
+    offered = tuple(subprotocols)
+    try:
+        with gevent.Timeout(config.handshake_timeout, HandshakeError(0, "the server did not answer in time")):
+            key = new_key()
+            sock.sendall(
+                request_head(host, target, key, subprotocols=offered, origin=origin, headers=tuple(headers))
+            )
+            head, rest = _read_head(sock)
+            if head.status != 101:
+                raise HandshakeError(
+                    head.status, f"the server answered {head.status} {head.reason}", head.headers, _read_body(sock, head, rest)
+                )
+            accepted = check_response(head, key, offered)
+    except BaseException:
+        sock.close()
+        raise
+    conn = Connection(service, target.partition("?")[0], host, accepted.subprotocol)
+    conn.attach(sock.detach(), b"", rest)
+    return conn
+
+
+def _read_head(sock: Any) -> tuple[ResponseHead, bytes]:
+    data = b""
+    while True:
+        try:
+            stop = head_end(data)
+        except RequestError as error:
+            raise HandshakeError(0, f"the server's answer cannot be read: {error}") from error
+        if stop >= 0:
+            return parse_response(data[:stop]), data[stop:]
+        more = sock.recv(16384)
+        if not more:
+            raise HandshakeError(0, "the server closed the connection without an answer")
+        data += more
+
+
+def _read_body(sock: Any, head: ResponseHead, body: bytes) -> bytes:
+    length = head.get("content-length")
+    wanted = min(int(length), MAX_BODY) if length is not None and length.isdigit() else MAX_BODY
+    while len(body) < wanted and (more := sock.recv(16384)):
+        body += more
+    return body[:wanted]

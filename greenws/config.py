@@ -1,0 +1,111 @@
+"""All settings, with their defaults, as one frozen value.
+
+Each field is a keyword of ``GreenWS(app, …)`` and, upper-cased behind ``GREENWS_``, a key of Flask's configuration:
+``max_message_size`` is ``GREENWS_MAX_MESSAGE_SIZE``. Sizes are bytes, times are seconds, None means never or no limit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+from greenws.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one application, or of one route of it.
+
+    Attributes:
+        origins: the origins a browser may come from, such as ``"https://app.example"``; None allows just the host
+            that was asked for, ``"*"`` allows all.
+        subprotocols: the subprotocols served, best first.
+        max_message_size: the largest message received, after inflation; a larger one closes with 1009.
+        max_fragments: the most frames one message may come in; more close with 1009.
+        max_control_rate: the most pings, pongs and closes a peer may send in one second; more close with 1008.
+        max_connections: the most live connections of the process; more are answered 503.
+        max_line_size, max_headers, max_head_size: of an HTTP head; answered 414, 431 and 431.
+        handshake_timeout: from accept to a whole request head; then 408.
+        message_timeout: from the first to the last byte of one message; then 1008.
+        idle_timeout: without any message in either direction; then 1001.
+        close_timeout: from our Close to the peer's; then the descriptor is closed without it.
+        ping_interval: between the pings to a silent peer.
+        ping_timeout: from a ping to any byte of the peer; then 1006.
+        inbox_size: the messages that may wait for a handler that is behind; then reading stops.
+        high_water_mark: the bytes that may wait for a slow reader before ``send`` waits.
+        write_timeout: how long ``send`` waits for a slow reader, then the connection is dropped.
+        pool_size: the most event-style handlers that run at once in the process.
+    """
+
+    origins: str | tuple[str, ...] | None = None
+    subprotocols: tuple[str, ...] = ()
+    max_message_size: int = 1024 * 1024
+    max_fragments: int = 4096
+    max_control_rate: int = 100
+    max_connections: int | None = None
+    max_line_size: int = 8192
+    max_headers: int = 100
+    max_head_size: int = 16384
+    handshake_timeout: float = 5.0
+    message_timeout: float | None = 30.0
+    idle_timeout: float | None = None
+    close_timeout: float = 5.0
+    ping_interval: float | None = 20.0
+    ping_timeout: float = 20.0
+    inbox_size: int = 64
+    high_water_mark: int = 1024 * 1024
+    write_timeout: float = 10.0
+    pool_size: int = 1000
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("origins", "subprotocols"):
+                _check_strings(field.name, value)
+            elif value is None:
+                if "None" not in str(field.type):
+                    raise ConfigError(f"{field.name} must be a number, not None")
+            else:
+                _check_number(field.name, value, whole=str(field.type).startswith("int"))
+
+    def replace(self, **changes: Any) -> Self:
+        """Returns a copy with other values.
+
+        Raises:
+            ConfigError: for an unknown name or a value that cannot work.
+        """
+        names = {field.name for field in dataclasses.fields(self)}
+        unknown = sorted(set(changes) - names)
+        if unknown:
+            raise ConfigError(f"no setting is called {unknown[0]!r}; there are {', '.join(sorted(names))}")
+        for name in ("origins", "subprotocols"):
+            if isinstance(changes.get(name), list | set | frozenset):
+                changes[name] = tuple(changes[name])
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], **options: Any) -> Self:
+        """Reads the ``GREENWS_*`` keys of a mapping, such as Flask's configuration; ``options`` win over them."""
+        found = {
+            field.name: mapping[key]
+            for field in dataclasses.fields(cls)
+            if (key := f"GREENWS_{field.name.upper()}") in mapping
+        }
+        return cls().replace(**{**found, **options})
+
+
+def _check_strings(name: str, value: object) -> None:
+    if value is None and name == "origins" or value == "*":
+        return
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{name} must be a list of strings, not {value!r}")
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    kind = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise ConfigError(f"{name} must be {'a whole number' if whole else 'a number'}, not {value!r}")
+    assert isinstance(value, int | float)
+    if not value > 0 or value == float("inf"):
+        raise ConfigError(f"{name} must be more than 0 and finite, not {value!r}")

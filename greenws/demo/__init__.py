@@ -1,0 +1,1 @@
+"""The chat that ``greenws demo`` serves."""

@@ -1,0 +1,1 @@
+"""GreenWS as a Flask extension. Flask is imported here and nowhere below."""

@@ -1,0 +1,197 @@
+"""One WebSocket route: from an upgrade request to a connection, along the phases of Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, make_response, request
+from werkzeug.exceptions import HTTPException
+
+from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
+from greenws.flaskext.context import in_fresh_context, run_in_context
+from greenws.flaskext.endpoint import Endpoint
+from greenws.flaskext.view import View, before_wait
+from greenws.net.connection import Connection
+from greenws.net.sender import Service
+from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.origin import is_origin_allowed
+from greenws.server.handover import claim
+from greenws.server.upgrade import Upgrade
+
+if TYPE_CHECKING:
+    from greenws.flaskext.state import AppState
+
+RETRY_AFTER = "5"  # seconds, for a server that is full or going away
+
+
+class Route:
+    """What ``GreenWS.route`` was given.
+
+    Args:
+        target: the view function, or an instance of an ``Endpoint`` class.
+        options: settings that differ from the application's.
+        request_context: whether the upgrade runs through Flask's request handling.
+    """
+
+    def __init__(
+        self, target: Callable[..., Any] | Endpoint, options: dict[str, Any], request_context: bool = True
+    ) -> None:
+        self.target = target
+        self.options = options
+        self.request_context = request_context
+
+    @property
+    def is_event_style(self) -> bool:
+        """Whether messages go to ``on_message``; else the view receives them."""
+        return isinstance(self.target, Endpoint)
+
+    def make_service(self, state: AppState, name: str) -> Service:
+        """Returns what the connections of this route share in one application."""
+        config = state.config.replace(**self.options)
+        hooks: dict[str, Any] = {}
+        if isinstance(self.target, Endpoint):
+            hooks["on_message"] = in_fresh_context(state.app, self.target.on_message)
+            hooks["on_close"] = in_fresh_context(state.app, self.target.on_close)
+        else:
+            hooks["between"] = before_wait
+        return Service(
+            config,
+            state.registry,
+            name,
+            on_error=state.report,
+            around=run_in_context(state.app),
+            dumps=state.app.json.dumps,
+            loads=state.app.json.loads,
+            **hooks,
+        )
+
+
+def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, Upgrade, list[Any]]:
+    """Checks an upgrade request and makes the connection for it.
+
+    Returns:
+        The connection, what hands the descriptor over, and the headers of the 101.
+
+    Raises:
+        HandshakeError: the request is refused.
+        UnsupportedServer: the server cannot hand the connection over.
+    """
+
+    def get(name: str) -> str | None:
+        key = name.upper().replace("-", "_")
+        return environ.get(key if key == "CONTENT_LENGTH" else "HTTP_" + key) or None
+
+    asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
+    upgrade = claim(environ)
+    config = service.config
+    if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
+        raise HandshakeError(403, "this origin may not connect")
+    if state.registry.is_full or state.registry.is_draining:
+        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)])
+    subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol)
+    upgrade.connection = conn
+    return conn, upgrade, _headers(asked, subprotocol)
+
+
+def _headers(asked: UpgradeRequest, subprotocol: str | None) -> list[tuple[str, str]]:
+    return upgrade_headers(asked, subprotocol)
+
+
+class UpgradeResponse(Response):
+    """The 101, on its way through ``after_request``. Headers and cookies may be added; status and body may not change."""
+
+    default_mimetype = None
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        super().__init__(status=101, headers=headers)
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answers through the server, which hands the descriptor over behind the 101."""
+        if self.status_code != 101 or self.response:
+            raise StateError(
+                "an after_request function changed the status or body of a WebSocket upgrade; "
+                "refuse in before_request, or return another response"
+            )
+        start_response("101 Switching Protocols", self.headers.to_wsgi_list())
+        return ()
+
+
+def error_answer(error: RequestError | UnsupportedServer) -> Response:
+    """Returns the HTTP response of a refusal."""
+    if isinstance(error, UnsupportedServer):
+        return Response(f"{error}\n", 501, mimetype="text/plain")
+    return Response(f"{error.message}\n", error.status, list(error.headers), mimetype="text/plain")
+
+
+def serve(state: AppState, route: Route, service: Service, values: dict[str, Any]) -> Any:
+    """The Flask view of a route: runs inside the request, and returns its response."""
+    try:
+        conn, _, headers = prepare(state, service, request.environ)
+    except (HandshakeError, UnsupportedServer) as error:
+        return error_answer(error)
+    opened = False
+    try:
+        if isinstance(route.target, Endpoint):
+            answer = route.target.on_open(conn, **values)
+        else:
+            answer = View(state.app, route.target, conn, values).start(copy_context().run)
+        opened = answer is None
+    finally:
+        if not opened:
+            conn.abandon()
+    if answer is not None:
+        return answer
+    conn.accept()
+    return UpgradeResponse(headers)
+
+
+def serve_lean(
+    state: AppState, route: Route, service: Service, values: dict[str, Any], environ: Any, start_response: Any
+) -> Any:
+    """The same without a Flask request: an app context is all there is."""
+    try:
+        conn, upgrade, headers = prepare(state, service, environ)
+    except (HandshakeError, UnsupportedServer) as error:
+        return error_answer(error)(environ, start_response)
+    context = state.app.app_context()
+    context.push()
+    if isinstance(route.target, Endpoint):
+        answer = _open_lean(state.app, context, lambda endpoint: endpoint.on_open(conn, **values), route.target)
+        if answer is None:
+            conn.accept()
+            start_response("101 Switching Protocols", headers)
+            return ()
+    else:
+
+        def open_now() -> None:
+            start_response("101 Switching Protocols", headers)
+            upgrade.open()
+
+        try:
+            answer = View(state.app, route.target, conn, values, context).run(open_now)
+        except HTTPException as error:
+            answer = error
+        if answer is None:
+            return ()
+    conn.abandon()
+    return _as_response(state.app, answer)(environ, start_response)
+
+
+def _open_lean(app: Flask, context: Any, call: Callable[[Any], Any], endpoint: Endpoint) -> Any:
+    try:
+        return call(endpoint)
+    except HTTPException as error:
+        return error
+    finally:
+        context.pop()
+
+
+def _as_response(app: Flask, answer: Any) -> Any:
+    if isinstance(answer, HTTPException):
+        return answer.get_response()
+    with app.test_request_context():
+        return make_response(answer)

@@ -1,0 +1,92 @@
+"""What GreenWS keeps for one application, in ``app.extensions["greenws"]``. The extension itself stores no app."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Response, got_request_exception, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
+
+from greenws.config import Config
+from greenws.errors import HandshakeError
+from greenws.flaskext.route import Route, error_answer, serve, serve_lean
+from greenws.net.connection import Connection
+from greenws.net.registry import Registry
+from greenws.net.sender import Service
+from greenws.protocol.handshake import check_request
+
+if TYPE_CHECKING:
+    from greenws.flaskext.testing import TestClient
+
+
+class AppState:
+    """One application's routes, settings and live connections.
+
+    Attributes:
+        app: the application.
+        config: its settings.
+        registry: its live connections in this process.
+    """
+
+    def __init__(self, app: Flask, config: Config) -> None:
+        self.app = app
+        self.config = config
+        self.registry = Registry(config.max_connections)
+        self._services: dict[str, tuple[Route, Service]] = {}
+        self._inner = app.wsgi_app
+        app.wsgi_app = self  # type: ignore[method-assign]
+        app.register_error_handler(WebsocketMismatch, self._mismatch)
+
+    @property
+    def connections(self) -> Iterable[Connection]:
+        """The live connections of this application in this process."""
+        return self.registry
+
+    def serve(self, route: Route, values: dict[str, Any]) -> Any:
+        """Runs a WebSocket route inside a Flask request."""
+        assert request.endpoint is not None
+        return serve(self, route, self._service(route, request.endpoint), values)
+
+    def _service(self, route: Route, endpoint: str) -> Service:
+        known = self._services.get(endpoint)
+        if known is None:
+            known = self._services[endpoint] = route, route.make_service(self, endpoint)
+        return known[1]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """WSGI: routes without a request context are served here, everything else by Flask."""
+        if "HTTP_UPGRADE" in environ:
+            try:
+                adapter = self.app.url_map.bind_to_environ(environ, server_name=self.app.config["SERVER_NAME"])
+                endpoint, values = adapter.match()
+            except (HTTPException, RoutingException):
+                return self._inner(environ, start_response)  # Flask answers, with its error handlers
+            route = getattr(self.app.view_functions.get(endpoint), "greenws_route", None)
+            if route is not None and not route.request_context:
+                service = self._service(route, endpoint)
+                return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
+        return self._inner(environ, start_response)
+
+    def _mismatch(self, error: WebsocketMismatch) -> Response | WebsocketMismatch:
+        """A WebSocket route without an upgrade request gets 426; an ordinary route with one keeps Flask's 400."""
+        get = request.headers.get
+        try:
+            check_request(request.method, request.environ["SERVER_PROTOCOL"], get)
+        except HandshakeError as refusal:
+            return error_answer(refusal)
+        return error
+
+    def report(self, conn: Connection, error: BaseException) -> None:
+        """Logs what a handler raised, once, and tells those who listen to ``got_request_exception``."""
+        self.app.logger.error("Exception on WebSocket %r", conn.path, exc_info=sys.exc_info())
+        with self.app.app_context():
+            got_request_exception.send(self.app, _async_wrapper=self.app.ensure_sync, exception=error)
+
+    def test_client(self) -> TestClient:
+        """Returns a client that connects to the routes over a socket pair, without a port."""
+        from greenws.flaskext.testing import TestClient
+
+        return TestClient(self.app)

@@ -1,0 +1,127 @@
+"""Blocking-style views: a function that has the connection to itself, in a greenlet of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import gevent
+from flask import Flask
+from flask.ctx import AppContext
+from gevent.event import AsyncResult
+from greenlet import GreenletExit
+
+from greenws.errors import ConnectionClosed, StateError
+from greenws.flaskext.context import has_teardown
+from greenws.net.connection import Connection
+
+_view: ContextVar[View] = ContextVar("greenws.view")
+
+
+class View:
+    """One run of a view.
+
+    Args:
+        app: the application.
+        function: the view: ``function(conn, **values)``.
+        conn: its connection, not open yet.
+        values: the values of the URL rule.
+        context: an app context that is pushed already and ends with the view, or with its first wait.
+    """
+
+    __slots__ = ("_app", "_conn", "_context", "_function", "_is_used", "_values")
+
+    def __init__(
+        self,
+        app: Flask,
+        function: Callable[..., Any],
+        conn: Connection,
+        values: dict[str, Any],
+        context: AppContext | None = None,
+    ) -> None:
+        self._app = app
+        self._function = function
+        self._conn = conn
+        self._values = values
+        self._context = context
+        self._is_used = False
+
+    def start(self, call: Callable[..., Any]) -> Any:
+        """Runs the view in a new greenlet. Blocks until it first uses its connection, or ends before that.
+
+        Args:
+            call: calls a function in the context of the request: ``copy_context().run``.
+
+        Returns:
+            None when the upgrade is to go on, else the response that the view returned instead.
+
+        Raises:
+            Exception: what the view raised before it used the connection.
+        """
+        outcome = AsyncResult()
+
+        def run() -> None:
+            try:
+                outcome.set(self.run(lambda: outcome.set(None)))
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        gevent.spawn_raw(call, run)
+        return outcome.get()
+
+    def run(self, open_connection: Callable[[], Any]) -> Any:
+        """Runs the view in the calling greenlet, and ends the connection with it.
+
+        Args:
+            open_connection: called when the view first uses the connection.
+
+        Returns:
+            The response that a view returned without having used its connection; else None.
+
+        Raises:
+            Exception: what the view raised before it used the connection. Later errors are reported and close with 1011.
+        """
+
+        def use(conn: Connection) -> None:
+            self._is_used = True
+            open_connection()
+
+        self._conn.set_opener(use)
+        _view.set(self)
+        answer = None
+        try:
+            answer = self._function(self._conn, **self._values)
+        except GreenletExit:
+            self._fail(StateError("the view was killed"))
+        except (Exception, gevent.Timeout) as error:
+            self._fail(error)
+        finally:
+            if self._context is not None:
+                self._context.pop()
+        if self._is_used or answer is None:
+            self._conn.close()
+            return None
+        return answer
+
+    def _fail(self, error: BaseException) -> None:
+        """For the except clause: before the first use the error is the request's, later it is the connection's."""
+        if not self._is_used:
+            raise error
+        if not (isinstance(error, ConnectionClosed) and self._conn.closed):
+            self._conn.handler_failed(error)
+
+    def renew_context(self) -> None:
+        """Ends the app context of the last message and begins that of the next, if anybody wants to know."""
+        if has_teardown(self._app):
+            if self._context is not None:
+                self._context.pop()
+            self._context = self._app.app_context()
+            self._context.push()
+
+
+def before_wait(conn: Connection) -> None:
+    """Lets go of what the last message needed, such as a database session. Called when a view is about to wait."""
+    view = _view.get(None)
+    if view is not None:
+        view.renew_context()

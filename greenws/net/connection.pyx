@@ -1,0 +1,430 @@
+"""A WebSocket connection: its beginning, its end, and its deadlines. The halves are in ``sender`` and ``receiver``.
+
+The life of a connection:
+
+    CONNECTING ──attach──▶ OPEN ──Close sent or received──▶ CLOSING ──▶ CLOSED
+         └── abandon ─────────────── connection lost ─────────────────────┘
+
+What runs here runs in the hub, in the one greenlet that receives, or in one greenlet of the pool. Nothing needs a lock, because a
+switch happens only where a docstring says that a call blocks. ``finish`` is the one way out: it releases everything.
+"""
+
+import gevent
+from gevent import Timeout
+
+from greenws.errors import ConnectionClosed, OperationTimeout
+from greenws.net.heartbeat import beat, first_beat
+from greenws.net.wheel import TICK
+from greenws.protocol.frames import close_payload
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from greenws.net.pool cimport get_pool
+from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
+from greenws.net.receiver cimport Receiver
+from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
+from greenws.net.stream cimport Outbox
+
+cdef unsigned long long last_id = 0
+
+
+class Extras:
+    """What only some connections need, so that the others do not pay for it."""
+
+    __slots__ = ("closers", "greenlets", "pings")
+
+    def __init__(self):
+        self.closers = []  # greenlets inside wait_closed
+        self.greenlets = set()  # made by spawn
+        self.pings = {}  # payload: [greenlet, when sent, round trip]
+
+
+cdef class Connection(Receiver):
+    """One WebSocket. Made by the framework; a handler gets it as its first argument.
+
+    All methods may be called from any greenlet of the connection's thread; ``send`` and ``close`` from other threads too. Only one
+    greenlet may ``receive``. Whoever serves the connection releases it: when the view returns or raises, when the peer goes, at
+    ``close``, or at the end of ``with conn:``.
+
+    Free attributes may be set: ``conn.room = "lobby"``.
+
+    Attributes:
+        id: a number no other connection of this process has.
+        path: the path of the request, without its query.
+        remote_addr: the peer's address as Flask gives it.
+        subprotocol: what was agreed on (RFC 6455 §1.9), or None.
+        latency: the last measured round trip in seconds, NaN before the first.
+    """
+
+    def __init__(self, Service service not None, path="/", remote_addr=None, subprotocol=None, opener=None):
+        global last_id
+        last_id += 1
+        self.id = last_id
+        self.service = service
+        self.path = path
+        self.remote_addr = remote_addr
+        self.subprotocol = subprotocol
+        self.opener = opener
+        self.latency = float("nan")
+        self.state = CONNECTING
+        if service.pool is None:
+            service.pool = get_pool(self.reactor, service.config.pool_size)
+
+    # ---- the beginning
+
+    def attach(self, int fd, bytes head=b"", bytes early=b"", tls=None):
+        """Hands the descriptor over: from here on this object owns it, also when this call fails.
+
+        Args:
+            fd: a connected, non-blocking descriptor.
+            head: what goes out first: the 101 response.
+            early: bytes that the peer sent behind its handshake.
+            tls: the ``greenws.net.transport.TLS`` that encrypts them, or None.
+        """
+        cdef double phase
+        self.state = CLOSING if self.close_sent else OPEN
+        self.opener = None
+        queued = self.outbox
+        self.outbox = None
+        self.service.registry.add(self)
+        try:
+            self.take(fd, tls)
+        except OSError:
+            self.finish()
+            raise
+        self.seen = True
+        self.last_message = self.reactor.wheel.tick
+        self._send_first(head, queued)
+        if self.service.ping_ticks:
+            self.reactor.wheel.schedule(self, first_beat(self.id, self.service.ping_ticks) * TICK)
+        elif self.service.idle_ticks:
+            self.reactor.wheel.schedule(self, self.service.idle_ticks * TICK)
+        if self.close_sent:
+            self.begin_closing()
+        if early:
+            self.backlog = early
+            self.pause()
+        self.reactor.defer(self)
+
+    def _send_first(self, bytes head, queued):
+        cdef Outbox waiting = queued
+        if waiting is None:
+            self.write(<const unsigned char*> PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head), "", 0)
+        else:
+            self.write(<const unsigned char*> PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head),
+                       <const char*> waiting.data + waiting.start, waiting.size())
+
+    def abandon(self):
+        """Ends a connection that never was handed a descriptor: the upgrade was refused or failed."""
+        if self.state == CONNECTING:
+            self.finish()
+
+    def accept(self):
+        """Notes that ``on_open`` has returned, so that ``on_close`` follows whatever comes."""
+        self.opened = True
+
+    # ---- the end
+
+    def close(self, code=1000, reason=""):
+        """Starts the closing handshake (RFC 6455 §7.1.2). Does not block; ``wait_closed`` does.
+
+        What is queued leaves first. Messages that have not been handled are dropped. The descriptor is released when the peer has
+        answered, at the latest after ``close_timeout``. Closing again does nothing. Safe from other threads.
+
+        Raises:
+            ValueError: the code may not be sent, or the reason is longer than 123 bytes.
+        """
+        payload = close_payload(code, reason)
+        if not self.reactor.is_here():
+            return self._from_thread(self.close, code, reason)
+        self.before_io()
+        if not self.close_sent and self.state != CLOSED:
+            self.ended_here = not self.code
+            self.result(code, reason)
+            self.first = self.rest = None
+            self.send_close(payload)
+            self.settle()
+
+    def wait_closed(self, timeout=None):
+        """Blocks until the connection has ended and its descriptor is released. Returns whether it has.
+
+        Args:
+            timeout: seconds to wait; None waits as long as it takes.
+        """
+        me = current_greenlet()
+        with Timeout(timeout, False):
+            while self.state != CLOSED:
+                closers = self.extra().closers
+                closers.append(me)
+                try:
+                    self.reactor.wait_in_hub()
+                finally:
+                    if me in closers:
+                        closers.remove(me)
+        return self.state == CLOSED
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        """Closes, with 1011 after an error, and waits until the descriptor is released."""
+        self.close(1000 if kind is None else 1011)
+        if not self.wait_closed(self.service.config.close_timeout + 1):
+            self.finish()
+
+    cdef int result(self, int code, str reason) except -1:
+        """The first Close frame in either direction says how the connection ended."""
+        if not self.code:
+            self.code = code
+            self.reason = reason
+        return 0
+
+    cdef int send_close(self, bytes payload) except -1:
+        self.write_frame(0x88, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+        self.close_sent = True
+        if self.state != CONNECTING:
+            self.begin_closing()
+        self.reactor.defer(self)
+        return 0
+
+    cdef int begin_closing(self) except -1:
+        if self.state == OPEN:
+            self.state = CLOSING
+        self.deadline = self.reactor.wheel.tick + self.service.close_ticks
+        self.reactor.wheel.schedule(self, self.service.close_ticks * TICK)
+        return 0
+
+    cdef int peer_closed(self, int code, str reason) except -1:
+        self.close_received = True
+        self.result(code, reason)
+        if not self.close_sent:
+            self.begin_closing()
+        return 0
+
+    cdef int fail(self, int code, str reason) except -1:
+        """Fails the connection (RFC 6455 §7.1.7): a Close, then nothing the peer sends is looked at."""
+        if self.close_sent or self.state == CONNECTING:
+            return self.finish()
+        self.result(code, reason)
+        self.failed = True
+        self.send_close(close_payload(code, reason))
+        return self.settle()
+
+    cdef int settle(self) except -1:
+        """Takes the closing handshake as far as it can go now."""
+        cdef bytes payload
+        if self.state != CLOSING or self.fd < 0:
+            return 0
+        if self.close_received and not self.close_sent:
+            if self.first is not None or self.busy:
+                return 0  # what came before the Close is answered before it
+            payload = b"" if self.code == 1005 else self.code.to_bytes(2, "big")
+            self.send_close(payload)
+        if self.close_sent and not self.held and self.outbox is not None and self.interest & WRITE == 0:
+            self.flush()
+        elif self.close_sent and self.outbox is None:
+            self._last_byte_sent()
+        return 0
+
+    cdef int _last_byte_sent(self) except -1:
+        # RFC 6455 §7.1.1: the server closes first. After a failure it leaves the peer time to read why: closing a descriptor
+        # with unread bytes resets the connection, and the Close would be lost.
+        if self.failed:
+            self.shut()
+        elif self.close_received and self.service.is_server:
+            self.finish()
+        return 0
+
+    cdef int flushed(self) except -1:
+        cdef Outbox outbox = self.outbox
+        if outbox is not None and outbox.size() <= self.service.high_water // 2:
+            outbox.over_since = 0
+            if outbox.latest is not None:
+                frame = outbox.latest
+                outbox.latest = None
+                self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+            if outbox.writers:
+                self.reactor.defer(self)
+        if self.outbox is None and self.close_sent and self.state == CLOSING:
+            self._last_byte_sent()
+        return 0
+
+    cdef int ended(self) except -1:
+        return self.finish()
+
+    cdef int finish(self) except -1:
+        """Releases everything, once, and lets all who wait know."""
+        if self.state == CLOSED:
+            return 0
+        self.result(1006, "")
+        self.state = CLOSED
+        self.drop()
+        self.reactor.wheel.cancel(self)
+        self.service.registry.discard(self)
+        self.decoder = None
+        self.backlog = None
+        self.tls = None
+        self.opener = None
+        self.paused = False
+        if self.outbox is not None and self.outbox.writers is None:
+            self.outbox = None
+        if self.extras is not None:
+            me = current_greenlet()
+            gevent.killall([g for g in self.extras.greenlets if g is not me], block=False)
+        self.reactor.defer(self)
+        return 0
+
+    cdef int resume(self) except -1:
+        """In the hub: what was put off until no handler is in the way."""
+        if self.broken and self.state != CLOSED:
+            self.finish()
+        if self.state == CLOSED:
+            return self._wake_all()
+        if self.outbox is not None and self.interest & WRITE == 0:
+            self.flush()
+        self.wake_writers()
+        if self.close_sent and self.receiver is not None and self.first is None:
+            self._wake_receiver()
+        if self.paused and self.first is None and self.fd >= 0:
+            self._read_on()
+        elif self.first is not None:
+            self.dispatch()
+        return self.settle()
+
+    cdef int _read_on(self) except -1:
+        """Goes on where the full inbox stopped: first with what had been read, then with the descriptor."""
+        cdef bytearray data
+        cdef bytes backlog = self.backlog
+        self.backlog = None
+        self.unpause()
+        if backlog:
+            data = bytearray(backlog)
+            self.received(data, len(data))
+        return 0
+
+    cdef int _wake_receiver(self) except -1:
+        receiver = self.receiver
+        self.receiver = None
+        return run_greenlet(receiver)
+
+    cdef int _wake_all(self) except -1:
+        self.wake_writers()
+        if self.receiver is not None:
+            self._wake_receiver()
+        if self.extras is not None:
+            for entry in list(self.extras.pings.values()):
+                run_greenlet(entry[0])
+            for closer in self.extras.closers[:]:
+                run_greenlet(closer)
+        if self.service.on_message is not None and self.opened and not self.told and not self.busy:
+            self.busy = True
+            self.service.pool.submit(self)
+        return 0
+
+    # ---- time
+
+    def expire(self, tick):
+        """Looks at the deadlines. For the wheel; returns in how many ticks to be asked again."""
+        cdef unsigned int now = tick
+        if self.state == CLOSED:
+            return None
+        if self.state == CLOSING:
+            if now >= self.deadline:
+                self.finish()
+                return None
+            return self.deadline - now
+        waits = [self._check_limits(now), self._check_idle(now), self._check_heart(now) if self.state == OPEN else 0]
+        if self.state != OPEN:
+            return None
+        return min([wait for wait in waits if wait > 0], default=None)
+
+    cdef long _check_limits(self, unsigned int now) except -1:
+        """A slow reader at the high-water mark, a message that is never finished. 0: nothing to wait for."""
+        cdef unsigned int limit = self.service.write_ticks
+        if self.outbox is not None and self.outbox.over_since:
+            if now - self.outbox.over_since >= limit:
+                self.result(1008, "reads too slowly")
+                self.finish()
+                return 0
+            return limit - (now - self.outbox.over_since)
+        limit = self.service.message_ticks
+        if limit and self.partial_since:
+            if now - self.partial_since >= limit:
+                self.fail(1008, "message took too long")
+                return 0
+            return limit - (now - self.partial_since)
+        return 0
+
+    cdef long _check_idle(self, unsigned int now) except -1:
+        cdef unsigned int limit = self.service.idle_ticks
+        if not limit or self.state != OPEN:
+            return 0
+        if now - self.last_message >= limit:
+            self.close(1001, "idle")
+            return 0
+        return limit - (now - self.last_message)
+
+    cdef long _check_heart(self, unsigned int now) except -1:
+        cdef bytes payload
+        if not self.service.ping_ticks:
+            return 0
+        what, ticks = beat(now, self.ping_tick, self.seen, self.service.ping_ticks, self.service.pong_ticks)
+        if what == "dead":
+            self.finish()
+        elif what == "ping":
+            self.ping_tick = now or 1
+            self.seen = False
+            self.start_ping()
+        return ticks
+
+    # ---- what it offers beside
+
+    cdef object extra(self):
+        if self.extras is None:
+            self.extras = Extras()
+        return self.extras
+
+    def spawn(self, function, *args, **kwargs):
+        """Runs a function in a greenlet that ends with the connection: when the connection ends, it is killed.
+
+        What it raises is handled like an error of the connection's handler: reported, and the connection is closed with 1011.
+
+        Returns:
+            The ``gevent.Greenlet``.
+        """
+        if self.state == CLOSED:
+            raise self.closed_error()
+        greenlet = gevent.spawn(_run_spawned, self, function, args, kwargs)
+        greenlets = self.extra().greenlets
+        greenlets.add(greenlet)
+        greenlet.rawlink(greenlets.discard)
+        return greenlet
+
+    @property
+    def closed(self):
+        """Whether the connection has ended or is ending, so that nothing more can be sent."""
+        return self.close_sent or self.state == CLOSED
+
+    @property
+    def close_code(self):
+        """The code of the first Close frame in either direction, 1005 for one without, 1006 for none; None while open."""
+        return self.code or None
+
+    @property
+    def close_reason(self):
+        """The reason that came with ``close_code``; None while open."""
+        return self.reason
+
+    def __repr__(self):
+        state = ("connecting", "open", "closing", "closed")[self.state]
+        return f"<Connection {self.id} {self.path!r} {state}{f' {self.code}' if self.code else ''}>"
+
+
+def _run_spawned(connection, function, args, kwargs):
+    around = connection.service.around
+    try:
+        return function(*args, **kwargs) if around is None else around(function, args, kwargs)
+    except ConnectionClosed:
+        return None
+    except (Exception, Timeout) as error:
+        connection.handler_failed(error)

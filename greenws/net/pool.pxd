@@ -1,0 +1,14 @@
+from greenws.net.reactor cimport Pollable, Reactor
+
+
+cdef class HandlerPool:
+    cdef readonly Reactor reactor
+    cdef public Py_ssize_t size
+    cdef readonly Py_ssize_t running
+    cdef list idle
+    cdef readonly object waiting
+    cdef Pollable job
+    cdef int submit(self, Pollable job) except -1
+    cdef int _start(self, Pollable job) except -1
+
+cdef HandlerPool get_pool(Reactor reactor, Py_ssize_t size)

@@ -1,0 +1,40 @@
+cdef enum:
+    READ = 1
+    WRITE = 2
+    GONE = 4  # error or hang-up
+
+cdef class Pollable:
+    cdef object __weakref__
+    cdef readonly Reactor reactor
+    cdef int fd
+    cdef unsigned int interest
+    cdef bint registered, deferred
+    cdef public int wheel_slot
+    cdef int ready(self, unsigned int events) except -1
+    cdef int resume(self) except -1
+    cdef int work(self) except -1
+
+cdef class Watched(Pollable):
+    pass
+
+cdef class Reactor:
+    cdef readonly object hub, loop, wheel
+    cdef public object pool
+    cdef readonly unsigned long thread
+    cdef readonly int pid, count
+    cdef int epoll
+    cdef object watcher
+    cdef dict watchers
+    cdef list graveyard, postponed
+    cdef bint polling
+    cdef int add(self, Pollable item, int fd, unsigned int interest) except -1
+    cdef int change(self, Pollable item, unsigned int interest) except -1
+    cdef int remove(self, Pollable item) except -1
+    cdef int defer(self, Pollable item) except -1
+    cdef int _report(self, Pollable item, unsigned int events) except -1
+    cdef bint is_here(self) noexcept
+    cdef int wait_in_hub(self) except -1
+
+cpdef Reactor get_reactor()
+cdef int run_greenlet(object greenlet) except -1
+cdef object current_greenlet()

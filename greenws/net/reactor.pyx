@@ -1,0 +1,291 @@
+"""Readiness of all descriptors (DESIGN §2).
+
+On Linux one epoll set of our own holds every connection, and gevent's loop watches just that set: a batch of events costs
+one ``epoll_wait`` and no Python call each. Elsewhere, and with ``GREENWS_REACTOR=watchers``, each descriptor has a gevent
+watcher that is made once. Events are level-triggered: what a turn leaves unread is reported again in the next.
+
+Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events, then the loop has its
+other timers and greenlets go first. An item that is removed in the middle of a batch stays alive until the batch ends,
+because a later event of the same batch may still point to it.
+"""
+
+import os
+import sys
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from gevent import get_hub
+
+from greenws.net.wheel import Wheel
+
+cdef extern from "greenlet/greenlet.h":
+    ctypedef struct PyGreenlet:
+        pass
+    void PyGreenlet_Import() except *
+    object PyGreenlet_Switch(PyGreenlet* target, PyObject* args, PyObject* kwargs)
+    PyGreenlet* PyGreenlet_GetCurrent()
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <stdint.h>
+    #include <unistd.h>
+    #ifdef __linux__
+    #include <sys/epoll.h>
+    #define GREENWS_EPOLL 1
+    typedef struct epoll_event greenws_event;
+    static int greenws_open(void) { return epoll_create1(EPOLL_CLOEXEC); }
+    static int greenws_wait(int set, greenws_event *events, int size) { return epoll_wait(set, events, size, 0); }
+    static int greenws_control(int set, int what, int fd, unsigned int interest, void *item) {
+        greenws_event e;
+        e.events = (interest & 1 ? EPOLLIN | EPOLLRDHUP : 0) | (interest & 2 ? EPOLLOUT : 0);
+        e.data.ptr = item;
+        return epoll_ctl(set, what == 0 ? EPOLL_CTL_ADD : what == 1 ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &e);
+    }
+    static unsigned int greenws_events(greenws_event *e) {
+        return (e->events & (EPOLLIN | EPOLLRDHUP) ? 1 : 0) | (e->events & EPOLLOUT ? 2 : 0)
+             | (e->events & (EPOLLERR | EPOLLHUP) ? 4 : 0);
+    }
+    static void *greenws_item(greenws_event *e) { return e->data.ptr; }
+    #else
+    #define GREENWS_EPOLL 0
+    typedef struct { int unused; } greenws_event;
+    static int greenws_open(void) { errno = ENOSYS; return -1; }
+    static int greenws_wait(int set, greenws_event *events, int size) { return 0; }
+    static int greenws_control(int set, int what, int fd, unsigned int interest, void *item) { return -1; }
+    static unsigned int greenws_events(greenws_event *e) { return 0; }
+    static void *greenws_item(greenws_event *e) { return 0; }
+    #endif
+    """
+    ctypedef struct greenws_event:
+        pass
+    int GREENWS_EPOLL
+    int greenws_open()
+    int greenws_wait(int epoll, greenws_event* events, int size)
+    int greenws_control(int epoll, int what, int fd, unsigned int interest, void* item)
+    unsigned int greenws_events(greenws_event* event)
+    void* greenws_item(greenws_event* event)
+    int errno
+
+cdef enum:
+    BATCH = 256
+    ROUNDS = 4
+
+PyGreenlet_Import()
+
+
+cdef int run_greenlet(object greenlet) except -1:
+    """Switches to a greenlet that waits. What it raises, when it ends by that, is raised here."""
+    PyGreenlet_Switch(<PyGreenlet*> <PyObject*> greenlet, NULL, NULL)
+    return 0
+
+
+cdef object current_greenlet():
+    cdef PyObject* current = <PyObject*> PyGreenlet_GetCurrent()  # a new reference, which the cast does not know of
+    greenlet = <object> current
+    Py_DECREF(greenlet)
+    return greenlet
+
+
+cdef class Pollable:
+    """Something that owns a descriptor, waits in the reactor, and may have a deadline on the wheel."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.fd = -1
+        self.wheel_slot = -1
+        self.reactor = get_reactor()
+
+    def fileno(self):
+        """The descriptor, or -1 when there is none."""
+        return self.fd
+
+    cdef int ready(self, unsigned int events) except -1:
+        """In the hub: the descriptor can be read or written."""
+        return 0
+
+    cdef int resume(self) except -1:
+        """In the hub's next turn, after ``Reactor.defer``."""
+        return 0
+
+    cdef int work(self) except -1:
+        """In a greenlet of the pool: handle what has arrived."""
+        return 0
+
+
+cdef class Watched(Pollable):
+    """A Pollable for Python code: subclasses define ``on_ready(readable: bool)`` and ``expire(tick)``."""
+
+    cdef int ready(self, unsigned int events) except -1:
+        self.on_ready(events & (READ | GONE) != 0)
+        return 0
+
+    def watch(self, int fd, bint readable=True, bint writable=False):
+        """Waits for a descriptor, or, when it is watched already, for other events of it."""
+        cdef unsigned int interest = (READ if readable else 0) | (WRITE if writable else 0)
+        if self.registered:
+            self.reactor.change(self, interest)
+        else:
+            self.reactor.add(self, fd, interest)
+
+    def release(self):
+        """Stops watching and returns the descriptor, which the caller owns now."""
+        cdef int fd = self.fd
+        self.reactor.remove(self)
+        self.reactor.wheel.cancel(self)
+        self.fd = -1
+        return fd
+
+
+cdef class Reactor:
+    """The descriptors of one hub. ``get_reactor`` returns the one of the calling thread."""
+
+    def __init__(self):
+        self.hub = get_hub()
+        self.loop = self.hub.loop
+        self.thread = PyThread_get_thread_ident()
+        self.pid = os.getpid()
+        self.wheel = Wheel(self.loop)
+        self.graveyard = []
+        self.postponed = []
+        self.watchers = {}
+        self.epoll = -1
+        if GREENWS_EPOLL and os.environ.get("GREENWS_REACTOR") != "watchers":
+            self.epoll = greenws_open()
+            if self.epoll < 0:
+                raise OSError(errno, os.strerror(errno))
+
+    def __dealloc__(self):
+        if self.epoll >= 0:
+            os.close(self.epoll)
+
+    cdef int add(self, Pollable item, int fd, unsigned int interest) except -1:
+        if self.epoll < 0:
+            self.watchers[fd] = None
+        elif greenws_control(self.epoll, 0, fd, interest, <void*> item) < 0:
+            raise OSError(errno, os.strerror(errno))
+        item.fd = fd
+        item.interest = interest
+        item.registered = True
+        self.count += 1
+        Py_INCREF(item)
+        if self.epoll < 0:
+            self._watch(item)
+        elif self.watcher is None:
+            self.watcher = self.loop.io(self.epoll, 1)
+            self.watcher.start(self._turn)
+        return 0
+
+    cdef int change(self, Pollable item, unsigned int interest) except -1:
+        if interest == item.interest or not item.registered:
+            return 0
+        item.interest = interest
+        if self.epoll < 0:
+            self._watch(item)
+        elif greenws_control(self.epoll, 1, item.fd, interest, <void*> item) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
+
+    cdef int remove(self, Pollable item) except -1:
+        if not item.registered:
+            return 0
+        item.registered = False
+        self.count -= 1
+        if self.epoll < 0:
+            item.interest = 0
+            self._watch(item)
+            del self.watchers[item.fd]
+        else:
+            greenws_control(self.epoll, 2, item.fd, 0, NULL)
+            if self.count == 0:  # nothing is watched while nothing is connected: a program without sockets may end
+                self.watcher.stop()
+                self.watcher.close()
+                self.watcher = None
+        if self.polling:
+            self.graveyard.append(item)
+        Py_DECREF(item)
+        return 0
+
+    def _watch(self, Pollable item):
+        watcher = self.watchers.get(item.fd)
+        if watcher is not None:
+            watcher.stop()
+            watcher.close()
+            self.watchers[item.fd] = None
+        if item.interest:
+            watcher = self.loop.io(item.fd, item.interest)
+            self.watchers[item.fd] = watcher
+            watcher.start(self._ready, item, pass_events=True)
+
+    def _ready(self, int events, Pollable item):
+        if item.registered:
+            self._report(item, (events & (READ | WRITE)) or GONE)
+
+    cdef int _report(self, Pollable item, unsigned int events) except -1:
+        try:
+            item.ready(events)
+        except BaseException:
+            # gevent stops a watcher whose callback raises, and ours serves everybody.
+            self.hub.handle_error(item, *sys.exc_info())
+        return 0
+
+    def _turn(self):
+        cdef greenws_event events[BATCH]
+        cdef int i, n, rounds
+        cdef Pollable item
+        self.polling = True
+        for rounds in range(ROUNDS):
+            n = greenws_wait(self.epoll, events, BATCH)
+            for i in range(n):
+                item = <Pollable> greenws_item(&events[i])
+                if item.registered:
+                    self._report(item, greenws_events(&events[i]))
+            item = None
+            if self.graveyard:
+                self.graveyard = []
+            if n < BATCH:
+                break
+        self.polling = False
+
+    cdef int defer(self, Pollable item) except -1:
+        """Calls the item's ``resume`` in the hub's next turn, once however often it is asked."""
+        if not item.deferred:
+            item.deferred = True
+            if not self.postponed:
+                self.loop.run_callback(self._run_postponed)
+            self.postponed.append(item)
+        return 0
+
+    def _run_postponed(self):
+        cdef Pollable item
+        cdef list items = self.postponed
+        self.postponed = []
+        for item in items:
+            item.deferred = False
+            try:
+                item.resume()
+            except BaseException:
+                self.hub.handle_error(item, *sys.exc_info())
+
+    cdef bint is_here(self) noexcept:
+        """Whether the caller runs in this reactor's thread."""
+        return PyThread_get_thread_ident() == self.thread
+
+    cdef int wait_in_hub(self) except -1:
+        """Lets the hub run until somebody switches back to this greenlet."""
+        PyGreenlet_Switch(<PyGreenlet*> <PyObject*> self.hub, NULL, NULL)
+        return 0
+
+
+cpdef Reactor get_reactor():
+    """Returns the reactor of the calling thread's hub, made when it is first asked for.
+
+    A process that was forked has its own: the epoll set of its parent would be shared.
+    """
+    hub = get_hub()
+    reactor = getattr(hub, "greenws_reactor", None)
+    if reactor is None or (<Reactor> reactor).pid != os.getpid():
+        reactor = hub.greenws_reactor = Reactor()
+    return reactor

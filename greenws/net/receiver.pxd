@@ -1,0 +1,32 @@
+from greenws.net.sender cimport Sender
+from greenws.protocol.messages cimport MessageDecoder
+
+cdef class Receiver(Sender):
+    cdef readonly unsigned long long id
+    cdef readonly str path
+    cdef readonly object remote_addr
+    cdef readonly str subprotocol
+    cdef MessageDecoder decoder
+    cdef bytes backlog  # received, not yet decoded: the inbox was full
+    cdef object first, rest  # messages for the handler: the next one, and a deque of those behind it
+    cdef object receiver  # the greenlet inside receive
+    cdef object opener  # finishes the upgrade at the first use of a blocking-style connection
+    cdef object extras  # what only some connections need
+    cdef unsigned int partial_since, ping_tick, window, ping_number
+    cdef unsigned short control_count
+    cdef bint busy, told, opened, failed, seen, ended_here
+    cdef readonly float latency
+    cdef double ping_time
+    cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
+    cdef int dispatch(self) except -1
+    cdef int handle(self, object message) except -1
+    cdef int settle(self) except -1
+    cdef int fail(self, int code, str reason) except -1
+    cdef int peer_closed(self, int code, str reason) except -1
+    cdef object extra(self)
+    cdef int start_ping(self) except -1
+    cdef int _push(self, object message) except -1
+    cdef object _pop(self)
+    cdef int _control(self, object event) except -1
+    cdef int _pong(self, bytes payload) except -1
+    cdef bytes _next_ping(self)

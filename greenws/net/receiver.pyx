@@ -1,0 +1,318 @@
+"""The receiving half of a connection: messages in, control frames answered, handlers run.
+
+What has arrived is decoded in the hub and given to whoever handles it: the greenlet inside ``receive``, or one of the pool's.
+When the handler is behind, at most ``inbox_size`` messages and one read's bytes wait here, then reading stops: a flood costs its
+sender, not us. The decoder is lent only while it holds part of a message, so a quiet connection has none.
+"""
+
+import time
+from collections import deque
+
+from gevent import Timeout
+from greenlet import GreenletExit
+
+from greenws.errors import ConnectionClosed, OperationTimeout, ProtocolError, StateError
+from greenws.net.wheel import TICK
+from greenws.protocol.events import Ping, Pong
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
+from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Sender, Service
+from greenws.protocol.messages cimport MessageDecoder
+
+cdef object END = object()  # stands behind the last message
+
+
+cdef class Receiver(Sender):
+    """See ``greenws.net.connection.Connection``, which is the whole of it."""
+
+    def set_opener(self, opener):
+        """Sets what is called, once, when a connection that is not open yet is first used. For the framework."""
+        self.opener = opener
+
+    cdef int before_io(self) except -1:
+        if self.state == CONNECTING and self.opener is not None:
+            opener = self.opener
+            self.opener = None
+            opener(self)
+        return 0
+
+    cdef int settle(self) except -1:
+        return 0
+
+    cdef int fail(self, int code, str reason) except -1:
+        return 0
+
+    cdef int peer_closed(self, int code, str reason) except -1:
+        return 0
+
+    cdef object extra(self):
+        return self.extras
+
+    def receive(self, timeout=None):
+        """Returns the next message: str for text, bytes for binary. Blocks the calling greenlet until there is one.
+
+        Args:
+            timeout: seconds to wait; None waits as long as the connection lives.
+
+        Raises:
+            ConnectionClosed: there is none and will be none.
+            OperationTimeout: none came in time. The connection is as before.
+            StateError: another greenlet is receiving, or the connection is served by ``on_message``.
+        """
+        if self.service.on_message is not None:
+            raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
+        if self.receiver is not None:
+            raise StateError("another greenlet is already receiving from this connection")
+        if self.state == CONNECTING:
+            self.before_io()
+        if self.first is None:
+            self.settle()
+            if self.first is None and not self.close_sent and self.state != CLOSED:
+                if self.service.between is not None:
+                    self.service.between(self)
+                self._wait_for_message(timeout)
+        if self.first is None:
+            raise self.closed_error()
+        message = self._pop()
+        self.corked = self.first is not None
+        if self.paused and self.first is None:
+            self.reactor.defer(self)
+        return message
+
+    def _wait_for_message(self, timeout):
+        timer = None if timeout is None else Timeout.start_new(timeout)
+        try:
+            while self.first is None and not self.close_sent and self.state != CLOSED:
+                self.receiver = current_greenlet()
+                self.reactor.wait_in_hub()
+        except Timeout as error:
+            if error is not timer:
+                raise
+            raise OperationTimeout(f"no message within {timeout} s") from None
+        finally:
+            self.receiver = None
+            if timer is not None:
+                timer.close()
+
+    def receive_json(self, timeout=None):
+        """Returns the value of the next message, which must be JSON. See ``receive``.
+
+        Raises:
+            ValueError: the message is not JSON. The connection stays open.
+        """
+        return self.service.loads(self.receive(timeout))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        """Returns the next message. Stops when the connection has ended normally (1000, 1001, no code), or by our ``close``."""
+        try:
+            return self.receive()
+        except ConnectionClosed as error:
+            if error.is_normal or self.ended_here:
+                raise StopIteration from None
+            raise
+
+    cdef int received(self, bytearray data, Py_ssize_t size) except -1:
+        cdef MessageDecoder decoder = self.decoder
+        self.seen = True
+        if self.failed:
+            return 0
+        if decoder is None:
+            decoder = self.service.lend()
+        decoder.feed(data, 0, size)
+        return self.pump(decoder, data, size)
+
+    cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1:
+        """Takes events from the decoder until it has no more or the inbox is full, then gives them to the handler."""
+        cdef object event
+        while True:
+            event = decoder.next()
+            if event is None:
+                break
+            if isinstance(event, str) or isinstance(event, bytes):
+                self._push(event)
+                if self.rest is not None and len(self.rest) >= self.service.inbox_size:
+                    self.backlog = bytes(data[decoder._at : size])
+                    self.pause()
+                    break
+            else:
+                self._control(event)
+                if self.state == CLOSED:
+                    return 0
+        if decoder._is_idle():
+            self.decoder = None
+            self.partial_since = 0
+            self.service.spare = decoder
+        else:
+            self.decoder = decoder
+            if not self.partial_since:
+                self.partial_since = self.reactor.wheel.tick or 1
+                if self.wheel_slot < 0 and self.service.message_ticks:
+                    self.reactor.wheel.schedule(self, self.service.message_ticks * TICK)
+        return self.dispatch()
+
+    cdef int _push(self, object message) except -1:
+        if self.close_sent:
+            return 0  # nobody waits for it any more
+        self.last_message = self.reactor.wheel.tick
+        if self.first is None:
+            self.first = message
+        else:
+            if self.rest is None:
+                self.rest = deque()
+            self.rest.append(message)
+        return 0
+
+    cdef object _pop(self):
+        cdef object message = self.first
+        if self.rest is None:
+            self.first = None
+        else:
+            self.first = self.rest.popleft()
+            if not self.rest:
+                self.rest = None
+        return message
+
+    cdef int dispatch(self) except -1:
+        """In the hub: lets whoever handles messages run, if there are any and nobody does."""
+        cdef object receiver = self.receiver
+        if self.first is not None:
+            self.held = True  # answers to a batch are collected; they leave when the switch comes back to us
+            if self.service.on_message is None:
+                if receiver is not None:
+                    self.receiver = None
+                    run_greenlet(receiver)
+            elif not self.busy:
+                self.busy = True
+                self.service.pool.submit(self)
+            self.held = False
+            if self.outbox is not None and self.interest & WRITE == 0:
+                self.flush()
+        return self.settle()
+
+    cdef int work(self) except -1:
+        """In a greenlet of the pool: handles all messages that wait, then the end if it has come."""
+        try:
+            while self.first is not None:
+                message = self._pop()
+                self.corked = self.first is not None and self.state == OPEN
+                self.handle(message)
+            if self.state == CLOSED and self.opened and not self.told:
+                self.told = True
+                self.handle(END)
+        finally:
+            self.busy = False
+            self.corked = False
+            if self.first is not None or self.paused or self.state == CLOSED:
+                self.reactor.defer(self)
+            elif self.outbox is not None and not self.held:
+                self.flush()
+            self.settle()
+        return 0
+
+    cdef int handle(self, object message) except -1:
+        cdef Service service = self.service
+        try:
+            if message is not END:
+                service.on_message(self, message)
+            elif service.on_close is not None:
+                service.on_close(self, self.code or 1006, self.reason or "")
+        except GreenletExit:
+            self.close(1011, "handler was killed")
+            raise
+        except ConnectionClosed as error:
+            if self.state < CLOSING:
+                self.handler_failed(error)
+        except (Exception, Timeout) as error:
+            self.handler_failed(error)
+        return 0
+
+    def handler_failed(self, error):
+        """Reports what a handler raised and closes with 1011. For the framework, inside the except clause."""
+        try:
+            if self.service.on_error is not None:
+                self.service.on_error(self, error)
+        finally:
+            self.close(1011, "internal error")
+
+    # ---- control frames
+
+    cdef int _control(self, object event) except -1:
+        cdef bytes payload
+        cdef unsigned int second = self.reactor.wheel.tick // 10
+        if isinstance(event, ProtocolError):
+            return self.fail(event.close_code, event.reason)
+        if second != self.window:
+            self.window = second
+            self.control_count = 0
+        self.control_count += 1
+        if self.control_count > self.service.config.max_control_rate:
+            return self.fail(1008, "too many control frames")
+        if isinstance(event, Ping):
+            if not self.close_sent:
+                payload = event.payload
+                self.write_frame(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+        elif isinstance(event, Pong):
+            self._pong(event.payload)
+        else:
+            self.peer_closed(event.code, event.reason)
+        return 0
+
+    def ping(self, timeout=None):
+        """Asks the peer for a sign of life and returns the round trip in seconds. Blocks the calling greenlet.
+
+        Args:
+            timeout: seconds to wait for the answer; ``ping_timeout`` when None.
+
+        Raises:
+            ConnectionClosed: the connection has ended.
+            OperationTimeout: no answer in time.
+        """
+        if self.state == CONNECTING:
+            self.before_io()
+        self.check_open()
+        if self.state == CONNECTING and self.service.on_message is not None:
+            raise StateError("ping waits for an answer, and on_open runs before the connection opens")
+        payload = self._next_ping()
+        entry = [current_greenlet(), time.monotonic(), None]
+        pings = self.extra().pings
+        pings[payload] = entry
+        timer = Timeout.start_new(self.service.config.ping_timeout if timeout is None else timeout)
+        try:
+            self.write_frame(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+            while entry[2] is None:
+                self.check_open()
+                self.reactor.wait_in_hub()
+        except Timeout as error:
+            if error is not timer:
+                raise
+            raise OperationTimeout("no pong in time") from None
+        finally:
+            timer.close()
+            pings.pop(payload, None)
+        return entry[2]
+
+    cdef bytes _next_ping(self):
+        self.ping_number += 1
+        return self.ping_number.to_bytes(4, "big")
+
+    cdef int start_ping(self) except -1:
+        """Sends a ping of the heartbeat; its answer gives ``latency``."""
+        cdef bytes payload = self._next_ping()
+        self.ping_time = time.monotonic()
+        return self.write_frame(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+
+    cdef int _pong(self, bytes payload) except -1:
+        now = time.monotonic()
+        if self.ping_time and payload == self.ping_number.to_bytes(4, "big"):
+            self.latency = now - self.ping_time
+            self.ping_time = 0
+        entry = self.extras.pings.get(payload) if self.extras is not None else None
+        if entry is not None and entry[2] is None:
+            self.latency = entry[2] = now - entry[1]
+            run_greenlet(entry[0])
+        return 0

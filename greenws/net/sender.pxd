@@ -1,0 +1,35 @@
+from greenws.net.pool cimport HandlerPool
+from greenws.net.stream cimport Stream
+from greenws.protocol.messages cimport MessageDecoder
+
+cdef enum State:
+    CONNECTING  # made, not yet handed a descriptor
+    OPEN
+    CLOSING  # a Close frame went in one direction at least
+    CLOSED
+
+cdef class Service:
+    cdef readonly object config, registry, name
+    cdef public object on_message, on_close, on_error, between, around, dumps, loads
+    cdef readonly bint is_server
+    cdef MessageDecoder spare
+    cdef HandlerPool pool
+    cdef Py_ssize_t high_water, inbox_size
+    cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks, ping_ticks, pong_ticks
+    cdef MessageDecoder lend(self)
+
+cdef class Sender(Stream):
+    cdef readonly Service service
+    cdef State state
+    cdef bint close_sent, close_received
+    cdef unsigned int last_message
+    cdef unsigned short code
+    cdef str reason
+    cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1
+    cdef object closed_error(self)
+    cdef int check_open(self) except -1
+    cdef int wait_for_room(self) except -1
+    cdef int before_io(self) except -1
+    cdef int offer(self, bytes frame, int policy) except -1
+    cdef int _over_the_mark(self) except -1
+    cdef int wake_writers(self) except -1

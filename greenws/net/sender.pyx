@@ -1,0 +1,254 @@
+"""The sending half of a connection: frames out, in order, bounded, never interleaved.
+
+A whole frame is either written or queued in one step that cannot switch to another greenlet, so writers need no lock. At the
+high-water mark ``send`` waits for room and ``offer``, on which broadcasts stand, applies its policy instead.
+"""
+
+import json
+import os
+from collections import deque
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from gevent.monkey import get_original
+
+from greenws.errors import ConnectionClosed, StateError
+
+from greenws.net.pool cimport get_pool
+from greenws.net.reactor cimport WRITE, current_greenlet, get_reactor, run_greenlet
+from greenws.net.stream cimport Outbox, Stream
+from greenws.protocol.frames cimport write_header
+from greenws.protocol.mask cimport xor
+
+from greenws.net.wheel import TICK
+
+cdef enum:
+    CLOSE_POLICY = 0
+    DROP_POLICY = 1
+    LATEST_POLICY = 2
+    KEYS = 4096
+
+cdef bytearray head = bytearray(14)
+cdef bytes keys = b""
+cdef Py_ssize_t keys_at = 0
+
+
+cdef unsigned int random_key():
+    """A masking key nobody can foretell (RFC 6455 §5.3, §10.3), from the system's random source by the page."""
+    global keys, keys_at
+    if keys_at + 4 > PyBytes_GET_SIZE(keys):
+        keys = os.urandom(KEYS)
+        keys_at = 0
+    keys_at += 4
+    return int.from_bytes(keys[keys_at - 4 : keys_at], "big")
+
+
+cdef unsigned int in_ticks(object seconds):
+    return 0 if seconds is None else max(1, round(seconds / TICK))
+
+
+cdef class Service:
+    """What all connections of one route share: settings, handlers, and where they are counted.
+
+    Args:
+        config: the ``greenws.config.Config``.
+        registry: has ``add(conn)`` and ``discard(conn)``.
+        name: the route, for logs.
+        is_server: whether we are the server's side, whose peer must mask.
+        on_message: ``on_message(conn, message)`` for the event style, None for the blocking one.
+        on_close: ``on_close(conn, code, reason)``, once, when all messages have been handled.
+        on_error: ``on_error(conn)`` inside the except clause of a handler that raised.
+        between: ``between(conn)`` before a blocking-style ``receive`` waits.
+        around: ``around(function, args, kwargs)`` calls a function given to ``spawn``.
+        dumps, loads: for ``send_json`` and ``receive_json``.
+    """
+
+    def __init__(self, config, registry, name="", *, is_server=True, on_message=None, on_close=None, on_error=None,
+                 between=None, around=None, dumps=json.dumps, loads=json.loads):
+        self.config = config
+        self.registry = registry
+        self.name = name
+        self.is_server = is_server
+        self.on_message = on_message
+        self.on_close = on_close
+        self.on_error = on_error
+        self.between = between
+        self.around = around
+        self.dumps = dumps
+        self.loads = loads
+        self.high_water = config.high_water_mark
+        self.inbox_size = config.inbox_size
+        self.write_ticks = in_ticks(config.write_timeout)
+        self.close_ticks = in_ticks(config.close_timeout)
+        self.message_ticks = in_ticks(config.message_timeout)
+        self.idle_ticks = in_ticks(config.idle_timeout)
+        self.ping_ticks = in_ticks(config.ping_interval)
+        self.pong_ticks = in_ticks(config.ping_timeout)
+
+    cdef MessageDecoder lend(self):
+        """Returns a decoder that holds nothing. One serves all connections that are between two messages."""
+        cdef MessageDecoder decoder = self.spare
+        self.spare = None
+        if decoder is None:
+            decoder = MessageDecoder(self.is_server, self.config.max_message_size, self.config.max_fragments, None)
+        return decoder
+
+
+cdef class Sender(Stream):
+    """See ``greenws.net.connection.Connection``, which is the whole of it."""
+
+    cdef int before_io(self) except -1:
+        """A chance for the receiving half to finish an upgrade that waits for the first use of the connection."""
+        return 0
+
+    cdef int wake_writers(self) except -1:
+        cdef object writers
+        if self.outbox is not None and self.outbox.writers is not None:
+            writers = self.outbox.writers
+            while writers and (self.state == CLOSED or self.outbox.size() <= self.service.high_water // 2):
+                run_greenlet(writers.popleft())
+                if self.outbox is None:
+                    break
+        return 0
+
+    cdef object closed_error(self):
+        return ConnectionClosed(self.code or 1006, self.reason or "")
+
+    cdef int check_open(self) except -1:
+        if self.state >= CLOSING and (self.close_sent or self.state == CLOSED) or self.broken:
+            raise self.closed_error()
+        return 0
+
+    cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1:
+        cdef Py_ssize_t n
+        cdef unsigned int key
+        cdef bytearray masked
+        if self.service.is_server:
+            n = write_header(head, 0, first, size, False, 0)
+            return self.write(<const unsigned char*> <char*> head, n, payload, size)
+        key = random_key()
+        n = write_header(head, 0, first, size, True, key)
+        masked = bytearray(payload[:size])
+        xor(<unsigned char*> <char*> masked, size, key, 0)
+        return self.write(<const unsigned char*> <char*> head, n, <char*> masked, size)
+
+    def send(self, message):
+        """Sends a message: text from a str, binary from anything bytes-like.
+
+        Returns at once while fewer than ``high_water_mark`` bytes wait for the peer; else it blocks the calling greenlet until
+        the peer has read on. Safe from several greenlets, and from another thread, which is made to wait for the hub.
+
+        Raises:
+            ConnectionClosed: the connection has ended, or was dropped because the peer did not read for ``write_timeout``.
+            TypeError: the message is neither text nor bytes.
+            StateError: called in the hub when it would have to wait.
+        """
+        cdef const char* data
+        cdef Py_ssize_t size
+        if not self.reactor.is_here():
+            return self._from_thread(self.send, message)
+        if self.state != OPEN:
+            self.before_io()
+        self.check_open()
+        if self.outbox is not None and self.outbox.size() >= self.service.high_water:
+            self.wait_for_room()
+        self.last_message = self.reactor.wheel.tick
+        if isinstance(message, str):
+            data = PyUnicode_AsUTF8AndSize(message, &size)
+            self.write_frame(0x81, data, size)
+        else:
+            if not isinstance(message, bytes):
+                message = _as_bytes(message)
+            self.write_frame(0x82, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
+        if self.broken:
+            raise self.closed_error()
+
+    def send_json(self, value):
+        """Sends a value as a text message of JSON, made by Flask's JSON provider on a server. See ``send``."""
+        self.send(self.service.dumps(value))
+
+    cdef int wait_for_room(self) except -1:
+        cdef Outbox outbox
+        cdef object me = current_greenlet()
+        if me is self.reactor.hub:
+            raise StateError("send would have to wait for a slow reader, which the hub cannot do; call it in a greenlet")
+        self.flush()
+        while self.outbox is not None and self.outbox.size() >= self.service.high_water:
+            outbox = self.outbox
+            if outbox.writers is None:
+                outbox.writers = deque()
+            if not outbox.over_since:
+                self._over_the_mark()
+            outbox.writers.append(me)
+            try:
+                self.reactor.wait_in_hub()
+            finally:
+                if outbox.writers and me in outbox.writers:
+                    outbox.writers.remove(me)
+            self.check_open()
+        return 0
+
+    cdef int _over_the_mark(self) except -1:
+        self.outbox.over_since = self.reactor.wheel.tick or 1
+        self.reactor.wheel.schedule(self, self.service.write_ticks * TICK)
+        return 0
+
+    cdef int offer(self, bytes frame, int policy) except -1:
+        """Queues a frame made elsewhere without ever waiting. Returns whether the peer will get it, 2 when it was too slow."""
+        cdef Outbox outbox = self.outbox
+        if self.state >= CLOSING or self.broken:
+            return 0
+        if outbox is not None and outbox.size() >= self.service.high_water:
+            self.flush()
+            outbox = self.outbox
+        if outbox is not None and outbox.size() >= self.service.high_water:
+            if not outbox.over_since:
+                self._over_the_mark()
+            if policy == LATEST_POLICY:
+                outbox.latest = frame
+                return 1
+            return 2 if policy == CLOSE_POLICY else 0
+        self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+        return not self.broken
+
+    def _from_thread(self, call, *args):
+        """Runs a call in this connection's hub and waits for its result, from another thread."""
+        done = get_original("threading", "Event")()
+        result = []
+
+        def run():
+            try:
+                result.append((True, call(*args)))
+            except BaseException as error:
+                result.append((False, error))
+            finally:
+                done.set()
+
+        self.reactor.loop.run_callback_threadsafe(_spawn, run)
+        done.wait()
+        if result[0][0]:
+            return result[0][1]
+        raise result[0][1]
+
+
+def _spawn(run):
+    from gevent import spawn_raw
+
+    spawn_raw(run)
+
+
+cdef bytes _as_bytes(object message):
+    if isinstance(message, (bytearray, memoryview)):
+        return bytes(message)
+    try:
+        return bytes(memoryview(message))
+    except TypeError:
+        raise TypeError(f"a message is str or bytes-like, not {type(message).__name__}; send_json takes other values") from None
+
+
+cdef dict POLICIES = {"close": CLOSE_POLICY, "drop": DROP_POLICY, "latest": LATEST_POLICY}
+
+
+def offer(Sender connection not None, bytes frame not None, str policy not None):
+    """Queues a whole frame without waiting: 1 when the peer will get it, 0 when not, 2 when it reads too slowly."""
+    return connection.offer(frame, POLICIES[policy])

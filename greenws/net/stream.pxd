@@ -1,0 +1,32 @@
+from greenws.net.reactor cimport Pollable
+
+cdef bytearray SHARED
+
+cdef class Outbox:
+    cdef unsigned char* data
+    cdef Py_ssize_t start, stop, capacity
+    cdef object writers
+    cdef bytes latest
+    cdef unsigned int over_since
+    cdef unsigned char* reserve(self, Py_ssize_t size) except NULL
+    cdef Py_ssize_t size(self) noexcept
+
+cdef class Stream(Pollable):
+    cdef Outbox outbox
+    cdef object tls
+    cdef bint corked, held, broken, paused
+    cdef int take(self, int fd, object tls) except -1
+    cdef int drop(self) except -1
+    cdef Outbox need_outbox(self)
+    cdef int _received_tls(self, Py_ssize_t n) except -1
+    cdef int _queue_encrypted(self, bytes data) except -1
+    cdef int _break(self) except -1
+    cdef int write(self, const unsigned char* head, Py_ssize_t head_size, const char* body, Py_ssize_t size) except -1
+    cdef int flush(self) except -1
+    cdef int pause(self) except -1
+    cdef int unpause(self) except -1
+    cdef int shut(self) except -1
+    cdef int received(self, bytearray data, Py_ssize_t size) except -1
+    cdef int ended(self) except -1
+    cdef int flushed(self) except -1
+    cdef int want_write(self, bint wanted) except -1

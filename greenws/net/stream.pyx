@@ -1,0 +1,264 @@
+"""The bytes of one descriptor: read into a buffer that all share, written straight to the kernel.
+
+A stream that is quiet owns its descriptor and nothing else. What the kernel refuses, and what is written while answers to a
+batch are being collected ("corked"), waits in an Outbox that exists only as long as there is something in it. ``write`` never
+blocks; who must wait for room does so above.
+
+TLS is a filter between: ``tls.receive(bytes) -> bytes`` and ``tls.send(bytes) -> bytes`` (see transport).
+"""
+
+import os
+
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove
+
+from greenws.net.reactor cimport GONE, READ, WRITE, Pollable
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/socket.h>
+    #include <sys/uio.h>
+    #include <unistd.h>
+    #ifndef MSG_NOSIGNAL
+    #define MSG_NOSIGNAL 0
+    #endif
+    static ssize_t greenws_recv(int fd, void *data, size_t size) {
+        ssize_t n;
+        do { n = recv(fd, data, size, 0); } while (n < 0 && errno == EINTR);
+        return n >= 0 ? n : errno == EAGAIN || errno == EWOULDBLOCK ? -1 : -2;
+    }
+    static ssize_t greenws_result(ssize_t n) {
+        return n >= 0 ? n : errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+    }
+    static ssize_t greenws_send(int fd, const void *data, size_t size) {
+        ssize_t n;
+        do { n = send(fd, data, size, MSG_NOSIGNAL); } while (n < 0 && errno == EINTR);
+        return greenws_result(n);
+    }
+    static ssize_t greenws_send_two(int fd, const void *head, size_t head_size, const void *body, size_t size) {
+        struct iovec parts[2] = {{(void *)head, head_size}, {(void *)body, size}};
+        struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+        ssize_t n;
+        do { n = sendmsg(fd, &m, MSG_NOSIGNAL); } while (n < 0 && errno == EINTR);
+        return greenws_result(n);
+    }
+    static void greenws_shut(int fd) { shutdown(fd, SHUT_WR); }
+    """
+    Py_ssize_t greenws_recv(int fd, void* data, size_t size) nogil
+    Py_ssize_t greenws_send(int fd, const void* data, size_t size) nogil
+    Py_ssize_t greenws_send_two(int fd, const void* head, size_t head_size, const void* body, size_t size) nogil
+    void greenws_shut(int fd)
+    int close(int fd)
+
+cdef enum:
+    READ_SIZE = 262144  # the most one turn takes from one descriptor
+    SCRATCH = 65536  # a frame up to this size is copied together; a larger one is sent in two pieces
+    FIRST_OUTBOX = 4096
+    KEEP_OUTBOX = 65536
+
+SHARED = bytearray(READ_SIZE)
+cdef bytearray scratch = bytearray(SCRATCH)
+cdef Outbox spare_outbox = None
+
+
+cdef class Outbox:
+    """Bytes that wait for the kernel, and who waits for them to go."""
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef Py_ssize_t size(self) noexcept:
+        return self.stop - self.start
+
+    cdef unsigned char* reserve(self, Py_ssize_t size) except NULL:
+        """Returns room for ``size`` more bytes, which the caller fills; they count as queued at once."""
+        cdef Py_ssize_t held = self.stop - self.start
+        cdef void* grown
+        if self.capacity - self.stop < size:
+            if self.start:
+                memmove(self.data, self.data + self.start, held)
+                self.start = 0
+                self.stop = held
+            if self.capacity - held < size:
+                self.capacity = max(FIRST_OUTBOX, held + size, held + held // 2)
+                grown = realloc(self.data, self.capacity)
+                if grown == NULL:
+                    self.capacity = 0
+                    raise MemoryError
+                self.data = <unsigned char*> grown
+        self.stop += size
+        return self.data + self.stop - size
+
+
+cdef class Stream(Pollable):
+    """One descriptor in the reactor. It is closed by ``drop``, at the latest when the object dies."""
+
+    def __dealloc__(self):
+        if self.fd >= 0:
+            close(self.fd)
+
+    cdef int take(self, int fd, object tls) except -1:
+        """Owns the descriptor from here on, also when this fails."""
+        self.fd = fd
+        self.tls = tls
+        self.reactor.add(self, fd, READ)
+        return 0
+
+    cdef int drop(self) except -1:
+        """Closes the descriptor. What is queued is lost."""
+        cdef int fd = self.fd
+        if fd >= 0:
+            self.reactor.remove(self)
+            self.fd = -1
+            close(fd)
+        return 0
+
+    cdef int received(self, bytearray data, Py_ssize_t size) except -1:
+        """The peer sent ``data[:size]``, which may be looked at until the hub's next turn."""
+        return 0
+
+    cdef int ended(self) except -1:
+        """The peer sends no more, or the connection is lost."""
+        return 0
+
+    cdef int flushed(self) except -1:
+        """All that was queued has gone, or enough of it for waiting writers."""
+        return 0
+
+    cdef int ready(self, unsigned int events) except -1:
+        cdef Py_ssize_t n
+        if events & WRITE:
+            self.flush()
+        if self.fd < 0 or not events & (READ | GONE):
+            return 0
+        if self.paused:
+            return self.ended() if events & GONE else 0
+        n = greenws_recv(self.fd, PyByteArray_AS_STRING(SHARED), READ_SIZE)
+        if n > 0:
+            if self.tls is not None:
+                return self._received_tls(n)
+            return self.received(SHARED, n)
+        if n != -1:
+            return self.ended()
+        return 0
+
+    cdef int _received_tls(self, Py_ssize_t n) except -1:
+        cdef bytes plain
+        cdef Py_ssize_t size
+        try:
+            plain = self.tls.receive(bytes(SHARED[:n]))
+            self._queue_encrypted(self.tls.send(b""))
+        except OSError:
+            return self.ended()
+        size = PyBytes_GET_SIZE(plain)
+        if size:
+            if size <= READ_SIZE:
+                memcpy(PyByteArray_AS_STRING(SHARED), PyBytes_AS_STRING(plain), size)
+                self.received(SHARED, size)
+            else:
+                self.received(bytearray(plain), size)
+        if self.fd >= 0 and self.tls.is_closed:
+            return self.ended()
+        return 0
+
+    cdef Outbox need_outbox(self):
+        global spare_outbox
+        if self.outbox is None:
+            if spare_outbox is None:
+                self.outbox = Outbox()
+            else:
+                self.outbox = spare_outbox
+                spare_outbox = None
+        return self.outbox
+
+    cdef int write(self, const unsigned char* head, Py_ssize_t head_size, const char* body, Py_ssize_t size) except -1:
+        """Sends two pieces as one, or queues what the kernel does not take. Sets ``broken`` when the peer is gone."""
+        cdef Py_ssize_t sent, total = head_size + size
+        cdef unsigned char* into
+        if self.broken:
+            return 0
+        if self.tls is not None and self.fd >= 0:
+            self._queue_encrypted(self.tls.send(PyBytes_FromStringAndSize(<char*> head, head_size) + body[:size]))
+            return 0 if self.corked else self.flush()
+        if self.outbox is not None or self.corked or self.fd < 0:
+            into = self.need_outbox().reserve(total)
+            memcpy(into, head, head_size)
+            memcpy(into + head_size, body, size)
+            if self.registered and not self.held and self.interest & WRITE == 0:
+                self.reactor.defer(self)  # flushed in the hub's next turn, if not before
+            return 0
+        if total <= SCRATCH:
+            into = <unsigned char*> PyByteArray_AS_STRING(scratch)
+            memcpy(into, head, head_size)
+            memcpy(into + head_size, body, size)
+            sent = greenws_send(self.fd, into, total)
+        else:
+            sent = greenws_send_two(self.fd, head, head_size, body, size)
+        if sent == total:
+            return 0
+        if sent < 0:
+            return self._break()
+        into = self.need_outbox().reserve(total - sent)
+        if sent < head_size:
+            memcpy(into, head + sent, head_size - sent)
+            memcpy(into + head_size - sent, body, size)
+        else:
+            memcpy(into, body + sent - head_size, total - sent)
+        return self.want_write(True)
+
+    cdef int _queue_encrypted(self, bytes data) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        if size:
+            memcpy(self.need_outbox().reserve(size), PyBytes_AS_STRING(data), size)
+            self.reactor.defer(self)
+        return 0
+
+    cdef int flush(self) except -1:
+        """Writes what is queued, as far as the kernel takes it."""
+        global spare_outbox
+        cdef Outbox outbox = self.outbox
+        cdef Py_ssize_t sent
+        self.corked = False
+        if outbox is None or self.fd < 0:
+            return 0
+        if outbox.size():
+            sent = greenws_send(self.fd, outbox.data + outbox.start, outbox.size())
+            if sent < 0:
+                return self._break()
+            outbox.start += sent
+        if outbox.size():
+            self.want_write(True)
+        else:
+            self.want_write(False)
+            if outbox.writers is None and outbox.latest is None:
+                self.outbox = None
+                outbox.start = outbox.stop = outbox.over_since = 0
+                if outbox.capacity <= KEEP_OUTBOX:
+                    spare_outbox = outbox
+        return self.flushed()
+
+    cdef int _break(self) except -1:
+        self.broken = True
+        self.outbox = None if self.outbox is None or self.outbox.writers is None else self.outbox
+        self.reactor.defer(self)
+        return 0
+
+    cdef int want_write(self, bint wanted) except -1:
+        return self.reactor.change(self, self.interest | WRITE if wanted else self.interest & ~WRITE)
+
+    cdef int pause(self) except -1:
+        self.paused = True
+        return self.reactor.change(self, self.interest & ~READ)
+
+    cdef int unpause(self) except -1:
+        self.paused = False
+        return self.reactor.change(self, self.interest | READ)
+
+    cdef int shut(self) except -1:
+        """Tells the peer that nothing more comes (RFC 9293 §3.6, half-close)."""
+        if self.fd >= 0:
+            greenws_shut(self.fd)
+        return 0

@@ -1,0 +1,52 @@
+# Types for the compiler; messages.py is the source.
+cimport cython
+
+from greenws.protocol cimport mask
+from greenws.protocol.frames cimport FrameHeader, read_header
+
+
+cdef class MessageDecoder:
+    cdef public bint masked
+    cdef public unsigned long long max_size
+    cdef public Py_ssize_t max_fragments
+    cdef public object extension
+    cdef FrameHeader _header
+    cdef bytearray _buffer
+    cdef Py_ssize_t _at
+    cdef Py_ssize_t _stop
+    cdef bint _ended
+    cdef bytearray _partial
+    cdef bytearray _control
+    cdef Py_ssize_t _left
+    cdef bint _in_frame
+    cdef int _opcode
+    cdef bint _compressed
+    cdef Py_ssize_t _fragments
+    cdef bytearray _message
+    cdef bytes _split
+
+    cdef bint _is_idle(self) noexcept
+    cpdef void feed(self, bytearray buffer, Py_ssize_t start, Py_ssize_t stop)
+    cpdef object next(self)
+    cdef void _end(self)
+    cdef object _next(self)
+    @cython.locals(header=FrameHeader, rsv1=bint, size=Py_ssize_t)
+    cdef bint _begin_frame(self) except -1
+    @cython.locals(rsv1=bint)
+    cdef bint _finish_header(self, bytearray partial) except -1
+    cdef int _check_order(self) except -1
+    cdef unsigned long long _size(self) noexcept
+    @cython.locals(start=Py_ssize_t, stop=Py_ssize_t)
+    cdef object _whole_message(self)
+    @cython.locals(header=FrameHeader)
+    cdef void _begin_payload(self) except *
+    @cython.locals(size=Py_ssize_t, stop=Py_ssize_t)
+    cdef Py_ssize_t _take(self, bytearray into) except -1
+    @cython.locals(control=bytearray, payload=bytes)
+    cdef object _control_payload(self)
+    @cython.locals(message=bytearray, size=Py_ssize_t)
+    cdef object _data_payload(self)
+    @cython.locals(chunk=bytes)
+    cdef int _check_text(self, bytearray message, Py_ssize_t size) except -1
+    @cython.locals(opcode=int, payload=bytes)
+    cdef object _finish_message(self, bytearray message)

@@ -1,0 +1,139 @@
+"""A connection until its request head is complete. No greenlet waits for it: it is parked, with a deadline.
+
+The head passes the strict parser here, whatever server or application stands behind. What breaks a rule is answered and
+closed; what takes too long is answered 408.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from greenws.errors import RequestError
+from greenws.net.reactor import Watched
+from greenws.net.transport import TLS
+from greenws.protocol.http import error_response, head_end, parse_request
+
+if TYPE_CHECKING:
+    from greenws.server.wsgi import WSGIServer
+
+READ_SIZE = 16384
+LINGER = 2.0  # seconds for a refused peer to read why
+
+
+class Arrival(Watched):
+    """Owns a descriptor until the server takes it with the head, or closes it.
+
+    Args:
+        server: gets ``on_request(fd, head, rest, address, tls)``.
+        fd: connected and non-blocking.
+        address: the peer's.
+        tls: the encryption, or None.
+        early: bytes that have been read already.
+        timeout: seconds until the head must be there.
+    """
+
+    __slots__ = ("_address", "_data", "_lingers", "_pending", "_server", "_tls")
+
+    def __init__(
+        self, server: WSGIServer, fd: int, address: Any, tls: TLS | None, early: bytes = b"", timeout: float = 5.0
+    ) -> None:
+        self._server = server
+        self._address = address
+        self._tls = tls
+        self._data = early
+        self._pending = b""
+        self._lingers = False
+        server.arrivals.add(self)
+        try:
+            self.watch(fd)
+        except OSError:
+            server.arrivals.discard(self)
+            os.close(fd)
+            raise
+        self.reactor.wheel.schedule(self, timeout)
+        if early:
+            self._look()
+
+    def on_ready(self, readable: bool) -> None:
+        """Reads what has come."""
+        try:
+            if self._pending:
+                self._write(b"")
+            data = os.read(self.fileno(), READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        elif not self._lingers:
+            self._received(data)
+
+    def _received(self, data: bytes) -> None:
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except OSError:  # ssl.SSLError: not TLS, or not acceptable
+                self._write(self._tls.send(b""))
+                self._linger()
+                return
+            self._write(self._tls.send(b""))
+        self._data += data
+        self._look()
+
+    def _look(self) -> None:
+        limits = self._server.head_limits
+        try:
+            stop = head_end(self._data, limits)
+            if stop < 0:
+                return
+            head = parse_request(self._data[:stop], limits)
+        except RequestError as error:
+            self._refuse(error)
+            return
+        rest = self._data[stop:]
+        self._server.arrivals.discard(self)
+        self._server.on_request(self.release(), head, rest, self._address, self._tls)
+
+    def expire(self, tick: int) -> None:
+        """The deadline has come. Called by the wheel."""
+        if self._data and not self._lingers:
+            self._refuse(RequestError(408, "the request took too long"))
+        else:
+            self.close()
+
+    def _refuse(self, error: RequestError) -> None:
+        answer = error_response(error)
+        self._server.log_refusal(self._address, error)
+        self._write(answer if self._tls is None else self._tls.send(answer))
+        self._linger()
+
+    def _write(self, data: bytes) -> None:
+        """Writes what the kernel takes now, and the rest when it takes more. A lost peer is seen by the next read."""
+        self._pending += data
+        try:
+            while self._pending:
+                self._pending = self._pending[os.write(self.fileno(), self._pending) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._pending = b""
+        self.watch(self.fileno(), readable=True, writable=bool(self._pending))
+
+    def _linger(self) -> None:
+        # To close with unread bytes would reset the connection and take the answer with it (RFC 9112 §9.6).
+        self._lingers = True
+        self._data = b""
+        if not self._pending:
+            with socket.socket(fileno=os.dup(self.fileno())) as sock:
+                sock.shutdown(socket.SHUT_WR)
+        self.reactor.wheel.schedule(self, LINGER)
+
+    def close(self) -> None:
+        """Closes the descriptor."""
+        self._server.arrivals.discard(self)
+        fd = self.release()
+        if fd >= 0:
+            os.close(fd)

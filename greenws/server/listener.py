@@ -1,0 +1,111 @@
+"""Listening sockets, and accepting from them in batches."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from greenws.net.reactor import Watched, get_reactor
+
+log = logging.getLogger("greenws.server")
+
+BACKLOG = 4096  # Linux cuts it to net.core.somaxconn
+MAX_ACCEPT = 100  # in one turn: those who are connected have their turn too
+MIN_DELAY, MAX_DELAY = 0.01, 1.0  # seconds without accepting when descriptors have run out
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def listen(address: tuple[str, int], *, backlog: int = BACKLOG, reuse_port: bool = False) -> socket.socket:
+    """Opens a listening TCP socket.
+
+    Small answers are sent at once (TCP_NODELAY, which accepted sockets inherit on Linux): with Nagle's algorithm and
+    delayed acknowledgements a keep-alive client would wait 40 ms.
+
+    Args:
+        address: host and port; an empty host is all addresses, port 0 any free port.
+        backlog: how many connections may wait to be accepted.
+        reuse_port: share the port with other processes, and let the kernel spread connections over them.
+    """
+    host, port = address[:2]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((host, port))
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class Acceptor(Watched):
+    """Accepts connections and hands each descriptor, non-blocking, with the peer's address to ``accepted``.
+
+    It does not own the listening socket. When descriptors run out it stops for a while, longer each time, and says so once
+    a second at most; the connections that exist go on.
+    """
+
+    def __init__(self, sock: Any, accepted: Callable[[int, Any], None], max_accept: int = MAX_ACCEPT) -> None:
+        self._socket = getattr(sock, "_sock", sock)  # gevent's sockets wrap the one that accepts without blocking
+        self._accepted = accepted
+        self._max_accept = max_accept
+        self._delay = MIN_DELAY
+        self._timer: Any = None
+        self._said = float("-inf")
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        os.set_blocking(self._socket.fileno(), False)
+        self.watch(self._socket.fileno())
+
+    def on_ready(self, readable: bool) -> None:
+        """Accepts what has come."""
+        for _ in range(self._max_accept):
+            try:
+                fd, address = self._socket._accept()
+            except BlockingIOError:
+                return
+            except ConnectionAbortedError:
+                continue  # the peer gave up while it waited
+            except OSError as error:
+                self._back_off(error)
+                return
+            self._delay = MIN_DELAY
+            os.set_blocking(fd, False)
+            self._accepted(fd, address)
+
+    def _back_off(self, error: OSError) -> None:
+        self.release()
+        if error.errno not in _OUT_OF_RESOURCES:
+            raise error
+        loop = get_reactor().loop
+        if loop.now() - self._said >= 1:
+            self._said = loop.now()
+            log.error("cannot accept: %s; trying again in %.2f s", error.strerror, self._delay)
+        self._timer = loop.timer(self._delay)
+        self._timer.start(self._go_on)
+        self._delay = min(MAX_DELAY, self._delay * 2)
+
+    def _go_on(self) -> None:
+        self._drop_timer()
+        self.watch(self._socket.fileno())
+
+    def _drop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def stop(self) -> None:
+        """Accepts no more."""
+        self._drop_timer()
+        self.release()

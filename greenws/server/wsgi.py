@@ -1,0 +1,235 @@
+"""A gevent WSGI server that upgrades: gevent.pywsgi behind a strict parser, with connections that are parked between requests.
+
+The path of a connection: ``Acceptor`` → ``Arrival`` (parked until its request head is complete) → an upgrade runs the
+application and hands the descriptor to a ``Connection``; a plain request gets a greenlet and gevent's handler, and goes back to
+an ``Arrival`` when it is kept alive. After an upgrade nothing reads HTTP from a connection ever again.
+"""
+
+from __future__ import annotations
+
+import datetime
+import io
+import os
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import pywsgi, socket
+
+from greenws.config import Config
+from greenws.errors import RequestError
+from greenws.net.registry import Registry
+from greenws.net.transport import TLS
+from greenws.protocol.handshake import wants_websocket
+from greenws.protocol.http import HeadLimits, RequestHead
+from greenws.server.arrival import Arrival
+from greenws.server.environ import make_environ
+from greenws.server.listener import BACKLOG, Acceptor, listen
+from greenws.server.upgrade import Upgrade, run_upgrade
+
+KEEP_ALIVE = 65.0  # seconds a kept-alive connection may wait for its next request: a parked one costs next to nothing
+
+
+class _Source(io.RawIOBase):
+    """The bytes of a request's body: first those read with the head, then the socket's."""
+
+    def __init__(self, sock: Any, early: bytes) -> None:
+        self._socket = sock
+        self._early = early
+        self.is_stopped = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._early:
+            size = min(len(buffer), len(self._early))
+            buffer[:size] = self._early[:size]
+            self._early = self._early[size:]
+            return size
+        return 0 if self.is_stopped else int(self._socket.recv_into(buffer))
+
+
+class _TLSSocket:
+    """What gevent's handler needs of a socket, on top of a TLS filter."""
+
+    def __init__(self, sock: Any, tls: TLS) -> None:
+        self._socket = sock
+        self._tls = tls
+        self._plain = b""
+
+    def sendall(self, data: bytes) -> None:
+        self._socket.sendall(self._tls.send(data))
+
+    def recv_into(self, buffer: Any) -> int:
+        while not self._plain and not self._tls.is_closed:
+            data = self._socket.recv(65536)
+            if not data:
+                return 0
+            self._plain = self._tls.receive(data)
+            self._socket.sendall(self._tls.send(b""))
+        size = min(len(buffer), len(self._plain))
+        buffer[:size] = self._plain[:size]
+        self._plain = self._plain[size:]
+        return size
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class WSGIHandler(pywsgi.WSGIHandler):
+    """gevent's handler for one request whose head has been read already."""
+
+    head: RequestHead
+
+    def handle_request(self, head: RequestHead) -> bool:
+        """Runs the application and sends its response. Returns whether the connection can be used again."""
+        self.head = head
+        self.command, self.path, self.request_version = head.method, head.target, "HTTP/" + head.version
+        self.requestline = f"{head.method} {head.target} HTTP/{head.version}"
+        self.headers = dict(head.headers)
+        self.content_length = head.content_length
+        self.close_connection = not head.keep_alive
+        self.environ = self.get_environ()
+        self.application = self.server.application
+        self.handle_one_response()
+        return not self.close_connection
+
+    def get_environ(self) -> dict[str, Any]:
+        """Makes the environ from the strict head."""
+        environ = make_environ(self.server.get_environ(), self.head, self.client_address)
+        sock = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        self.wsgi_input = pywsgi.Input(self.rfile, self.content_length, socket=sock, chunked_input=self.head.is_chunked)
+        environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.input_terminated"] = True
+        return environ
+
+
+class WSGIServer(pywsgi.WSGIServer):
+    """``gevent.pywsgi.WSGIServer`` that serves WebSockets beside HTTP. Arguments are the same, and these:
+
+    Args:
+        config: limits and timeouts of request heads; the application's own settings are not read from here.
+        reuse_port: share the port with other processes (SO_REUSEPORT).
+
+    Example:
+        ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
+    """
+
+    handler_class = WSGIHandler
+
+    def __init__(
+        self,
+        listener: Any,
+        application: Callable[..., Any] | None = None,
+        backlog: int | None = None,
+        *args: Any,
+        config: Config | None = None,
+        reuse_port: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.config = config or Config()
+        self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
+        self.reuse_port = reuse_port
+        self.arrivals: set[Arrival] = set()
+        self.registries: set[Registry] = set()
+        self._acceptor: Acceptor | None = None
+        self._waiting: deque[tuple[Any, ...]] = deque()
+        self._tls_context = _tls_context(kwargs)
+        super().__init__(listener, application, backlog or BACKLOG, *args, **kwargs)
+
+    # ---- listening
+
+    def init_socket(self) -> None:
+        """Opens the listening socket, unless one was given."""
+        if not hasattr(self, "socket"):
+            self.socket = listen(self.address, backlog=self.backlog, reuse_port=self.reuse_port)
+            self.address = self.socket.getsockname()
+        self.update_environ()
+
+    def start_accepting(self) -> None:
+        """Accepts connections, and serves requests that waited for a place in the pool."""
+        if self._acceptor is None:
+            self._acceptor = Acceptor(self.socket, self.on_connect, self.max_accept)
+        while self._waiting and not self.full():
+            self._spawn(self._serve, *self._waiting.popleft())
+
+    def stop_accepting(self) -> None:
+        """Accepts no more."""
+        if self._acceptor is not None:
+            self._acceptor.stop()
+            self._acceptor = None
+
+    # ---- a connection's path
+
+    def on_connect(self, fd: int, address: Any) -> None:
+        """Takes a connected, non-blocking descriptor. ``address`` is the peer's."""
+        tls = TLS(self._tls_context) if self._tls_context is not None else None
+        Arrival(self, fd, address, tls, b"", self.config.handshake_timeout)
+
+    def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
+        """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
+        if wants_websocket(head.get):
+            gevent.spawn_raw(run_upgrade, self, fd, head, rest, address, tls)
+        elif self.full():
+            self._waiting.append((fd, head, rest, address, tls))
+        else:
+            self._spawn(self._serve, fd, head, rest, address, tls)
+
+    def _serve(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
+        """Serves a plain request in a greenlet of its own."""
+        plain = socket.socket(fileno=fd)
+        try:
+            sock = plain if tls is None else _TLSSocket(plain, tls)
+            source = _Source(sock, rest)
+            reader = io.BufferedReader(source)
+            handler = self.handler_class(sock, address, self, reader)
+            if handler.handle_request(head) and self.started:
+                source.is_stopped = True
+                rest = reader.read()
+                Arrival(self, plain.detach(), address, tls, rest, KEEP_ALIVE)
+        finally:
+            plain.close()
+
+    # ---- the end
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stops: no new connections, every WebSocket gets a Close (1001), running requests may end within ``timeout``."""
+        timeout = self.stop_timeout if timeout is None else timeout
+        until = time.monotonic() + timeout
+        self.close()
+        for arrival in tuple(self.arrivals):
+            arrival.close()
+        for request in self._waiting:
+            os.close(request[0])
+        self._waiting.clear()
+        for registry in self.registries:
+            registry.drain(max(0.0, until - time.monotonic()))
+        super().stop(max(0.0, until - time.monotonic()))
+
+    # ---- logs
+
+    def log_upgrade(self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float) -> None:
+        """Writes the access log's line of an upgrade request."""
+        line = f"{head.method} {head.target} HTTP/{head.version}"
+        self._log_line(address, f'"{line}" {upgrade.status[:3]} - {time.time() - begin:.6f}')
+
+    def log_refusal(self, address: Any, error: RequestError) -> None:
+        """Writes the access log's line of a request that could not be read. Nothing of the peer's bytes is in it."""
+        self._log_line(address, f'"-" {error.status} - {error.message}')
+
+    def _log_line(self, address: Any, text: str) -> None:
+        host = address[0] if isinstance(address, tuple) else "-"
+        now = datetime.datetime.now().replace(microsecond=0)
+        self.log.write(f"{host} - - [{now}] {text}\n")
+
+
+def _tls_context(options: dict[str, Any]) -> ssl.SSLContext | None:
+    context: ssl.SSLContext | None = options.get("ssl_context")
+    if context is None and options.get("certfile"):
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(options["certfile"], options.get("keyfile"))
+    return context
