@@ -46,7 +46,7 @@ types: setup ## mypy, strict
 	@$(bin)/mypy --strict greenws
 
 layers: setup ## imports point inwards only
-	@$(bin)/lint-imports
+	@$(bin)/python .ci/layers.py
 
 coverage: setup ## every branch of greenws/protocol, by its own tests
 	@$(bin)/coverage run -m pytest -qq tests/protocol
@@ -77,3 +77,13 @@ $(VENV)/.made:
 	@command -v cc >/dev/null || { echo "There is no C compiler. On Debian or Ubuntu: apt-get install gcc libc6-dev"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
+
+.PHONY: autobahn autobahn-short
+autobahn: setup .cache/autobahn/wstest ## Autobahn|Testsuite, every case of what is implemented (x86-64 Debian)
+	@$(bin)/python -m tests.interop.autobahn.run
+
+autobahn-short: setup .cache/autobahn/wstest ## the same without the large messages of 9.*
+	@$(bin)/python -m tests.interop.autobahn.run --short
+
+.cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
+	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)

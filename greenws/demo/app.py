@@ -35,7 +35,7 @@ MAX_MEMBERS = 500
 MAX_HISTORY = 50
 MAX_NAME = 32
 MAX_TEXT = 1000
-MAX_MESSAGE_SIZE = 8192  # MAX_TEXT characters at JSON's worst, six bytes each as \uXXXX, and the rest of the object
+MAX_MESSAGE_SIZE = 16384  # MAX_TEXT characters at their longest, which is \ud83c\udf31 in JSON, and the rest
 
 # No inline script, no inline style, nothing from another host.
 CONTENT_SECURITY_POLICY = (

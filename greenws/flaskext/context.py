@@ -36,6 +36,8 @@ def in_fresh_context(app: Flask, function: Callable[..., Any]) -> Callable[..., 
             return
         context = _kept.get(None)
         if context is None or context.app is not app:
+            if context is not None:
+                context.pop()  # another application's; pushed upon it, ours would keep it alive
             context = app.app_context()
             context.push()
             _kept.set(context)

@@ -14,13 +14,14 @@ class Endpoint:
     the pool. For one connection they never overlap: ``on_open``, then ``on_message`` in the order of the messages, then ``on_close``.
     """
 
-    def on_open(self, conn: Connection, **values: Any) -> Any:
+    def on_open(self, conn: Connection, *args: Any, **values: Any) -> Any:
         """The upgrade is about to be accepted; ``flask.request`` and ``session`` work.
 
         Returning a response, or ``abort(…)``, refuses it with that response. What is sent here leaves right behind the 101.
 
         Args:
             conn: the connection.
+            args: none; they are here so that a subclass may name its values: ``on_open(self, conn, room)``.
             values: the values of the URL rule.
         """
 

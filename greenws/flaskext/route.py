@@ -15,7 +15,7 @@ from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.view import View, before_wait
 from greenws.net.connection import Connection
 from greenws.net.sender import Service
-from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.handshake import check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.origin import is_origin_allowed
 from greenws.server.handover import claim
 from greenws.server.upgrade import Upgrade
@@ -68,7 +68,7 @@ class Route:
         )
 
 
-def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, Upgrade, list[Any]]:
+def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, Upgrade, list[tuple[str, str]]]:
     """Checks an upgrade request and makes the connection for it.
 
     Returns:
@@ -81,7 +81,7 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
 
     def get(name: str) -> str | None:
         key = name.upper().replace("-", "_")
-        return environ.get(key if key == "CONTENT_LENGTH" else "HTTP_" + key) or None
+        return environ.get(key if key == "CONTENT_LENGTH" else "HTTP_" + key)
 
     asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
     upgrade = claim(environ)
@@ -94,11 +94,7 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol)
     upgrade.connection = conn
-    return conn, upgrade, _headers(asked, subprotocol)
-
-
-def _headers(asked: UpgradeRequest, subprotocol: str | None) -> list[tuple[str, str]]:
-    return upgrade_headers(asked, subprotocol)
+    return conn, upgrade, upgrade_headers(asked, subprotocol)
 
 
 class UpgradeResponse(Response):

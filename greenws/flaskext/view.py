@@ -91,14 +91,11 @@ class View:
         _view.set(self)
         answer = None
         try:
-            answer = self._function(self._conn, **self._values)
+            answer = self._call()
         except GreenletExit:
             self._fail(StateError("the view was killed"))
         except (Exception, gevent.Timeout) as error:
             self._fail(error)
-        finally:
-            if self._context is not None:
-                self._context.pop()
         if self._is_used or answer is None:
             self._conn.close()
             return None
@@ -111,13 +108,25 @@ class View:
         if not (isinstance(error, ConnectionClosed) and self._conn.closed):
             self._conn.handler_failed(error)
 
+    def _call(self) -> Any:
+        try:
+            return self._function(self._conn, **self._values)
+        finally:
+            self._end_context()
+
+    def _end_context(self) -> None:
+        context, self._context = self._context, None
+        if context is not None:
+            context.pop()  # its teardown functions are given the exception that is on its way, if there is one
+
     def renew_context(self) -> None:
-        """Ends the app context of the last message and begins that of the next, if anybody wants to know."""
-        if has_teardown(self._app):
-            if self._context is not None:
-                self._context.pop()
+        """Ends the app context of the last message and begins that of the next; only empties ``g`` if nobody wants to know."""
+        if self._context is None or has_teardown(self._app):
+            self._end_context()
             self._context = self._app.app_context()
             self._context.push()
+        elif self._context.g.__dict__:
+            self._context.g = self._app.app_ctx_globals_class()
 
 
 def before_wait(conn: Connection) -> None:

@@ -202,12 +202,13 @@ cdef class Connection(Receiver):
         return 0
 
     cdef int fail(self, int code, str reason) except -1:
-        """Fails the connection (RFC 6455 §7.1.7): a Close, then nothing the peer sends is looked at."""
+        """Fails the connection (RFC 6455 §7.1.7): nothing further that the peer sends is looked at, and a Close says why."""
         if self.close_sent or self.state == CONNECTING:
             return self.finish()
         self.result(code, reason)
         self.failed = True
-        self.send_close(close_payload(code, reason))
+        if not self.close_received:
+            self.begin_closing()
         return self.settle()
 
     cdef int settle(self) except -1:
@@ -215,10 +216,13 @@ cdef class Connection(Receiver):
         cdef bytes payload
         if self.state != CLOSING or self.fd < 0:
             return 0
-        if self.close_received and not self.close_sent:
+        if not self.close_sent:
             if self.first is not None or self.busy:
-                return 0  # what came before the Close is answered before it
-            payload = b"" if self.code == 1005 else self.code.to_bytes(2, "big")
+                return 0  # what came before the Close, or before what was wrong, is answered before it
+            if self.close_received:
+                payload = b"" if self.code == 1005 else self.code.to_bytes(2, "big")
+            else:
+                payload = close_payload(self.code, self.reason)
             self.send_close(payload)
         if self.close_sent and not self.held and self.outbox is not None and self.interest & WRITE == 0:
             self.flush()

@@ -139,7 +139,9 @@ class WSGIServer(pywsgi.WSGIServer):
         self._acceptor: Acceptor | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
-        super().__init__(listener, application, backlog or BACKLOG, *args, **kwargs)
+        if backlog is None and not hasattr(listener, "accept"):
+            backlog = BACKLOG  # a listening socket has its own
+        super().__init__(listener, application, backlog, *args, **kwargs)
 
     # ---- listening
 

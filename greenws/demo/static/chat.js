@@ -3,10 +3,8 @@
 
 const MAX_SHOWN = 300; // messages kept in the page
 const GROUP_MS = 5 * 60_000; // messages of one person within this time share one name
-const TYPING_SEND_MS = 2_000;
-const TYPING_SHOW_MS = 4_000;
-const FIRST_DELAY_MS = 500;
-const LONGEST_DELAY_MS = 30_000;
+const [TYPING_SEND_MS, TYPING_SHOW_MS] = [2_000, 4_000];
+const [FIRST_DELAY_MS, LONGEST_DELAY_MS] = [500, 30_000];
 const STABLE_MS = 5_000; // a connection that lived this long was a good one
 
 const $ = (id) => document.getElementById(id);
@@ -17,12 +15,8 @@ const typing = new Map(); // member -> { who, timer }
 
 let socket = null;
 let me = "";
-let attempts = 0;
-let openedAt = 0;
-let retryTimer = 0;
+let [attempts, openedAt, retryTimer, lastTypingAt, unread] = [0, 0, 0, 0, 0];
 let lastShown = null;
-let lastTypingAt = 0;
-let unread = 0;
 
 // ---- what a tab remembers over a reload; each tab is its own person
 
@@ -69,9 +63,7 @@ function reconnectLater() {
   retryTimer = setTimeout(connect, 100 + Math.random() * bound);
 }
 
-function reconnectNow() {
-  if (!socket) connect();
-}
+const reconnectNow = () => { if (!socket) connect(); };
 
 function hangUp() {
   const leaving = socket;
@@ -110,9 +102,7 @@ function showCount({ count }) {
   $("count").textContent = count === 1 ? "only you here" : `${count} people here`;
 }
 
-function showProblem({ text: words }) {
-  problem.textContent = words;
-}
+const showProblem = ({ text: words }) => { problem.textContent = words; };
 
 function noteTyping({ name: who, from }) {
   clearTimeout(typing.get(from)?.timer);

@@ -1,0 +1,98 @@
+"""The ``greenws`` command."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from typing import Any
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="greenws")
+def main() -> None:
+    """WebSockets for Flask on gevent."""
+
+
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog="All other options of gunicorn work too, its configuration file included: see `gunicorn --help`.",
+)
+@click.argument("application", metavar="MODULE:APP")
+@click.option("-b", "--bind", multiple=True, metavar="ADDRESS", help="HOST:PORT or unix:PATH; may repeat. [127.0.0.1:8000]")
+@click.option("-w", "--workers", type=click.IntRange(1), metavar="N", help="Processes; as many as cores is plenty. [1]")
+@click.option("--chdir", metavar="DIR", help="Change to this folder before the application is loaded.")
+@click.option("--certfile", metavar="FILE", help="Serve https and wss with this certificate.")
+@click.option("--keyfile", metavar="FILE", help="The certificate's key.")
+@click.option("--reload", is_flag=True, help="Restart when a source file changes. For development.")
+@click.option("--access-log", is_flag=True, help="Write a line for each request to standard output.")
+@click.option("-c", "--config", metavar="FILE", help="gunicorn's configuration file.")
+@click.pass_context
+def run(context: click.Context, application: str, access_log: bool, **options: Any) -> None:
+    """Serve an application: gunicorn's process model with our worker.
+
+    \b
+    greenws run module:app
+    greenws run "module:create_app()" --workers 2 --bind 0.0.0.0:8000
+    """
+    arguments = []
+    for name, value in options.items():
+        if value is True:
+            arguments.append(f"--{name}")
+        elif isinstance(value, tuple):
+            arguments += [f"--{name}={item}" for item in value]
+        elif value:
+            arguments.append(f"--{name}={value}")
+    if access_log:
+        arguments.append("--access-logfile=-")
+    _run_gunicorn([*arguments, *context.args, application])
+
+
+def _run_gunicorn(arguments: list[str]) -> None:
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    class Application(WSGIApplication):  # type: ignore[misc]
+        def load_default_config(self) -> None:
+            super().load_default_config()
+            self.cfg.set("worker_class", "greenws.server.gunicorn.GreenWorker")
+            if "control_socket_disable" in self.cfg.settings:  # gunicorn 24 on; it would open a socket in the home folder
+                self.cfg.set("control_socket_disable", True)
+
+    sys.argv = ["greenws run", *arguments]
+    Application("%(prog)s MODULE:APP", prog="greenws run").run()
+
+
+@main.command()
+@click.option("-b", "--bind", default="127.0.0.1:8000", metavar="HOST:PORT", show_default=True, help="Where to listen.")
+def demo(bind: str) -> None:
+    """Serve a chat: pages by Flask, its WebSockets parked."""
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+
+    from greenws.demo.app import create_app
+    from greenws.server import WSGIServer
+
+    host, _, port = bind.rpartition(":")
+    if not port.isdigit():
+        raise click.BadParameter(f"{bind!r} is not HOST:PORT", param_hint="--bind")
+    server = WSGIServer((host.strip("[]") or "127.0.0.1", int(port)), create_app(), log=None)
+    try:
+        server.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise click.ClickException(f"{bind} is in use; try --bind {host}:0, which takes a free port") from error
+        raise click.ClickException(f"cannot listen on {bind}: {error.strerror}") from error
+    click.echo(f"The GreenWS demo, a chat, is at  http://{_shown(server.address)}/")
+    click.echo("Open it in two tabs. Press Ctrl+C here to stop.")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        gevent.signal_handler(number, server.stop)
+    server.serve_forever()
+    click.echo("\nStopped.")
+
+
+def _shown(address: tuple[Any, ...]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

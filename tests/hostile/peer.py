@@ -1,0 +1,151 @@
+"""A hostile client: it sends any bytes in any pieces and reads until the server has closed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import gevent
+
+from tests.frame_cases import Event
+from tests.hostile.site import DEADLINE, Site
+from tests.wire import at_random_splits, one_by_one
+
+UPGRADE = (
+    b"Host: app.example",
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+WAYS = ("whole", "byte by byte", "in pieces")
+
+
+def cut(wire: bytes, way: str) -> list[list[bytes]]:
+    """The ways to send something: each a list of pieces."""
+    if way == "whole":
+        return [[wire]]
+    return [one_by_one(wire)] if way == "byte by byte" else list(at_random_splits(wire, 3))
+
+
+@dataclass
+class Answer:
+    """An HTTP response, and the bytes behind it."""
+
+    status: int
+    headers: dict[str, str]
+    rest: bytes
+
+
+def read_answer(data: bytes) -> Answer:
+    head, end, rest = data.partition(b"\r\n\r\n")
+    assert end, f"not a whole head: {data!r}"
+    line, *lines = head.decode("ascii").split("\r\n")
+    version, status, _ = line.split(" ", 2)
+    assert version == "HTTP/1.1"
+    pairs = [text.split(": ", 1) for text in lines]
+    headers = {name.lower(): value for name, value in pairs}
+    assert len(headers) == len(pairs), "a header comes twice"
+    return Answer(int(status), headers, rest)
+
+
+def read_frames(data: bytes) -> list[Event]:
+    """A server's frames, whole ones and no other bytes, as tests/frame_cases.py writes them."""
+    events: list[Event] = []
+    while data:
+        first, length = data[0], data[1]
+        start = 2
+        if length == 126:
+            length, start = int.from_bytes(data[2:4], "big"), 4
+        assert length < 126 or start == 4, "masked, or longer than any answer here"
+        payload, data = data[start : start + length], data[start + length :]
+        assert len(payload) == length
+        if first == 0x81:
+            events.append(payload.decode())
+        elif first == 0x82:
+            events.append(payload)
+        elif first == 0x88:
+            assert not data, "bytes behind a Close"
+            events.append(("close", int.from_bytes(payload[:2], "big") if payload else 1005, payload[2:].decode()))
+        else:
+            events.append(({0x89: "ping", 0x8A: "pong"}[first], payload))
+    return events
+
+
+class Peer:
+    """One connection to a site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.data = b""
+        self.was_reset = False
+        self.socket = socket.create_connection(("127.0.0.1", site.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+
+    def send(self, pieces: Iterable[bytes]) -> None:
+        """Sends the pieces. The server reads each before the next is sent; the honest client echoes in between."""
+        for piece in pieces:
+            while piece:
+                try:
+                    piece = piece[self.socket.send(piece) :]
+                except BlockingIOError:
+                    pass
+                except (BrokenPipeError, ConnectionResetError):
+                    return
+                self.site.honest.echo()
+
+    def read(self) -> bool:
+        """Takes what has come. Returns whether the server has closed."""
+        try:
+            data = self.socket.recv(65536)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            self.was_reset = True
+            return True
+        self.data += data
+        return not data
+
+    def read_to_end(self) -> bytes:
+        """What comes until the server closes."""
+        self.site.wait_until(self.read)
+        return self.data
+
+    def upgrade(self, path: str) -> None:
+        """Does a handshake that is right."""
+        self.send([ask(path)])
+        self.site.wait_until(lambda: self.read() or b"\r\n\r\n" in self.data)
+        answer = read_answer(self.data)
+        assert answer.status == 101
+        self.data = answer.rest
+
+
+def ask(path: str, *lines: bytes, line: bytes = b"", without: tuple[bytes, ...] = ()) -> bytes:
+    """A handshake with other headers.
+
+    Args:
+        path: of the route.
+        lines: headers to add.
+        line: instead of the request line.
+        without: names of headers to leave out.
+    """
+    kept = [text for text in UPGRADE if text.partition(b":")[0] not in without]
+    return b"\r\n".join([line or b"GET %s HTTP/1.1" % path.encode(), *kept, *lines, b"", b""])
+
+
+@contextmanager
+def attack(site: Site) -> Iterator[Peer]:
+    """A peer of the site, of which nothing is left in the end."""
+    site.begin()
+    peer = Peer(site)
+    try:
+        with gevent.Timeout(30 * DEADLINE):
+            site.honest.echo()
+            yield peer
+            site.honest.echo()
+    finally:
+        peer.socket.close()
+    site.check_nothing_is_left()

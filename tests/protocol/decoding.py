@@ -1,0 +1,53 @@
+"""Runs a decoder the way a connection does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+from greenws.errors import ProtocolError
+from tests.frame_cases import FRAGMENTS, LIMIT, Event
+
+BEFORE, BEHIND = b"\xaa\xff\x00", b"\x55\x81\x80\x00"  # what is in the window's buffer beside it
+
+
+def new_decoder(codec: SimpleNamespace, *, masked: bool = True, extension: Any = None, **limits: int) -> Any:
+    return codec.messages.MessageDecoder(
+        masked, limits.get("max_size", LIMIT), limits.get("max_fragments", FRAGMENTS), extension
+    )
+
+
+def feed(codec: SimpleNamespace, decoder: Any, piece: bytes) -> list[Event]:
+    """The events of a window onto a larger buffer, of which nothing else may change."""
+    buffer = bytearray(BEFORE + piece + BEHIND)
+    start, stop = len(BEFORE), len(BEFORE) + len(piece)
+    decoder.feed(buffer, start, stop)
+    events = []
+    while (event := decoder.next()) is not None:
+        events.append(plain(codec, event))
+    assert decoder.consumed == stop
+    assert (buffer[:start], buffer[stop:], len(buffer)) == (BEFORE, BEHIND, stop + len(BEHIND))
+    return events
+
+
+def decode(codec: SimpleNamespace, pieces: Iterable[bytes], **options: Any) -> list[Event]:
+    """All events of bytes that come in these pieces."""
+    decoder = new_decoder(codec, **options)
+    return [event for piece in pieces for event in feed(codec, decoder, piece)]
+
+
+def plain(codec: SimpleNamespace, event: Any) -> Event:
+    """An event as the table writes it. Exact types: a client's message is never a bytearray."""
+    if type(event) in (str, bytes):
+        return event
+    if type(event) is ProtocolError:
+        assert event.reason
+        assert len(event.reason.encode()) <= 123
+        return "error", event.close_code
+    events = codec.events
+    if type(event) is events.Close:
+        return "close", event.code, event.reason
+    assert type(event) in (events.Ping, events.Pong)
+    assert type(event.payload) is bytes
+    return ("ping" if type(event) is events.Ping else "pong"), event.payload
