@@ -21,7 +21,9 @@ def main() -> None:
     epilog="All other options of gunicorn work too, its configuration file included: see `gunicorn --help`.",
 )
 @click.argument("application", metavar="MODULE:APP")
-@click.option("-b", "--bind", multiple=True, metavar="ADDRESS", help="HOST:PORT or unix:PATH; may repeat. [127.0.0.1:8000]")
+@click.option(
+    "-b", "--bind", multiple=True, metavar="ADDRESS", help="HOST:PORT or unix:PATH; may repeat. [127.0.0.1:8000]"
+)
 @click.option("-w", "--workers", type=click.IntRange(1), metavar="N", help="Processes; as many as cores is plenty. [1]")
 @click.option("--chdir", metavar="DIR", help="Change to this folder before the application is loaded.")
 @click.option("--certfile", metavar="FILE", help="Serve https and wss with this certificate.")
@@ -30,13 +32,13 @@ def main() -> None:
 @click.option("--access-log", is_flag=True, help="Write a line for each request to standard output.")
 @click.option("-c", "--config", metavar="FILE", help="gunicorn's configuration file.")
 @click.pass_context
-def run(context: click.Context, application: str, access_log: bool, **options: Any) -> None:
+def run(context: click.Context, /, application: str, access_log: bool, **options: Any) -> None:
     """Serve an application: gunicorn's process model with our worker.
 
     \b
     greenws run module:app
     greenws run "module:create_app()" --workers 2 --bind 0.0.0.0:8000
-    """
+    """  # noqa: D301 - click wants the backspace itself before lines that are to stay apart
     arguments = []
     for name, value in options.items():
         if value is True:
@@ -53,11 +55,12 @@ def run(context: click.Context, application: str, access_log: bool, **options: A
 def _run_gunicorn(arguments: list[str]) -> None:
     from gunicorn.app.wsgiapp import WSGIApplication
 
-    class Application(WSGIApplication):  # type: ignore[misc]
+    class Application(WSGIApplication):
         def load_default_config(self) -> None:
             super().load_default_config()
             self.cfg.set("worker_class", "greenws.server.gunicorn.GreenWorker")
-            if "control_socket_disable" in self.cfg.settings:  # gunicorn 24 on; it would open a socket in the home folder
+            # From gunicorn 24 on it would open a socket in the home folder.
+            if "control_socket_disable" in self.cfg.settings:
                 self.cfg.set("control_socket_disable", True)
 
     sys.argv = ["greenws run", *arguments]

@@ -50,9 +50,7 @@ class HandshakeError(RequestError):
     server said nothing that can be understood, ``body`` is what was read of the response's body.
     """
 
-    def __init__(
-        self, status: int, message: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
-    ) -> None:
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         super().__init__(status, message, headers)
         self.body = body
 

@@ -49,6 +49,22 @@ class Case:
     events: tuple[Event, ...]
     at: int
 
+    @property
+    def messages(self) -> list[Event]:
+        return [event for event in self.events if kind(event) == "message"]
+
+    @property
+    def is_bad(self) -> bool:
+        return kind(self.events[-1]) == "error"
+
+    @property
+    def is_closed(self) -> bool:
+        return kind(self.events[-1]) == "close"
+
+
+def kind(event: Event) -> str:
+    return event[0] if isinstance(event, tuple) else "message"  # type: ignore[return-value]
+
 
 def good(name: str, wire: bytes, *events: Event) -> Case:
     return Case(name, wire, events, len(wire))
@@ -83,7 +99,7 @@ def close(code: int, reason: bytes = b"") -> bytes:
 HEADERS = [
     # W1: masking, RFC 6455 §5.1
     *(
-        bad(f"W1 unmasked frame {first:#x}", unmasked(first, payload), at=2)
+        bad(f"W1 unmasked frame {first:#x} of {len(payload)} bytes", unmasked(first, payload), at=2)
         for first in (TEXT, BINARY, PING, PONG, CLOSE, BEGIN_TEXT, LAST)
         for payload in (b"", b"\x03\xe8")
     ),
@@ -100,7 +116,7 @@ HEADERS = [
     bad_header("W5 opcode 3, not final", b"\x03\x80"),
     # W7, W8: control frames, §5.5
     *(
-        bad_header(f"W7 control frame {first:#x} of {size} bytes", header(first, size), bytes(size))
+        bad_header(f"W7 control frame {first:#x} of {size} bytes", header(first, size), bytes(126))
         for first in (PING, PONG, CLOSE)
         for size in (126, 65536)
     ),

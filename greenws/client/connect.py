@@ -46,13 +46,14 @@ def upgrade(
     try:
         with gevent.Timeout(config.handshake_timeout, HandshakeError(0, "the server did not answer in time")):
             key = new_key()
-            sock.sendall(
-                request_head(host, target, key, subprotocols=offered, origin=origin, headers=tuple(headers))
-            )
+            sock.sendall(request_head(host, target, key, subprotocols=offered, origin=origin, headers=tuple(headers)))
             head, rest = _read_head(sock)
             if head.status != 101:
                 raise HandshakeError(
-                    head.status, f"the server answered {head.status} {head.reason}", head.headers, _read_body(sock, head, rest)
+                    head.status,
+                    f"the server answered {head.status} {head.reason}",
+                    head.headers,
+                    _read_body(sock, head, rest),
                 )
             accepted = check_response(head, key, offered)
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from flask import Flask, appcontext_popped, appcontext_pushed, appcontext_tearing_down
@@ -25,14 +25,13 @@ def has_teardown(app: Flask) -> bool:
 def in_fresh_context(app: Flask, function: Callable[..., Any]) -> Callable[..., None]:
     """Returns ``function`` so that each call has an app context of its own, torn down behind it.
 
-    While nobody wants to know of its end, the greenlet keeps one context for all of its calls and only empties ``g``: to make and
-    pop a context costs more than to echo a message.
+    While nobody wants to know of its end, the greenlet keeps one context for all of its calls and only empties ``g``:
+    to make and pop a context costs more than to echo a message.
     """
 
     def run(*args: Any) -> None:
         if has_teardown(app):
-            with app.app_context():
-                function(*args)
+            copy_context().run(_run_within, app, function, args)
             return
         context = _kept.get(None)
         if context is None or context.app is not app:
@@ -42,12 +41,17 @@ def in_fresh_context(app: Flask, function: Callable[..., Any]) -> Callable[..., 
             context.push()
             _kept.set(context)
         try:
-            function(*args)
+            copy_context().run(function, *args)
         finally:
             if context.g.__dict__:
                 context.g = app.app_ctx_globals_class()
 
     return run
+
+
+def _run_within(app: Flask, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    with app.app_context():
+        function(*args)
 
 
 def run_in_context(app: Flask) -> Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]:

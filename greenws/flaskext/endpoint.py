@@ -10,14 +10,16 @@ from greenws.net.connection import Connection
 class Endpoint:
     """Handlers of one route. One instance serves all of its connections, so what belongs to a connection is kept on it.
 
-    While a connection is quiet, nothing runs and next to nothing is held for it. Handlers may block: each runs in a greenlet of
-    the pool. For one connection they never overlap: ``on_open``, then ``on_message`` in the order of the messages, then ``on_close``.
+    While a connection is quiet, nothing runs and next to nothing is held for it. Handlers may block: each runs in a
+    greenlet of the pool. For one connection they never overlap: ``on_open``, then ``on_message`` in the order of the
+    messages, then ``on_close``.
     """
 
     def on_open(self, conn: Connection, *args: Any, **values: Any) -> Any:
         """The upgrade is about to be accepted; ``flask.request`` and ``session`` work.
 
-        Returning a response, or ``abort(…)``, refuses it with that response. What is sent here leaves right behind the 101.
+        Returning a response, or ``abort(…)``, refuses it with that response. What is sent here leaves right behind the
+        101.
 
         Args:
             conn: the connection.

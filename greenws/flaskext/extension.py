@@ -21,11 +21,13 @@ Target = TypeVar("Target", bound=Callable[..., Any])
 class GreenWS:
     """Adds WebSocket routes to a Flask application.
 
-    Everything it knows of an application is in ``app.extensions["greenws"]``, so one object can serve several (application factories).
+    Everything it knows of an application is in ``app.extensions["greenws"]``, so one object can serve several
+    (application factories).
 
     Args:
         app: the application; or call ``init_app`` later.
-        options: settings, named as in ``greenws.config.Config``. They win over the ``GREENWS_*`` keys of the application's configuration.
+        options: settings, named as in ``greenws.config.Config``. They win over the ``GREENWS_*`` keys of the
+            application's configuration.
 
     Example:
         .. code-block:: python
@@ -86,10 +88,10 @@ class GreenWS:
             subprotocols: served here, best first.
             origins: browsers may come from these.
             max_message_size: bytes.
-            request_context: False is the lean path: the rule is matched and the origin checked, but no Flask request is made, so
-                ``before_request``, ``after_request``, the session and ``flask.request`` are not there.
+            request_context: False is the lean path: the rule is matched and the origin checked, but no Flask request is
+                made, so ``before_request``, ``after_request``, the session and ``flask.request`` are not there.
         """
-        given = {"subprotocols": subprotocols, "origins": origins, "max_message_size": max_message_size}
+        given: dict[str, Any] = {"subprotocols": subprotocols, "origins": origins, "max_message_size": max_message_size}
         settings = {name: value for name, value in given.items() if value is not None}
         for name in ("subprotocols", "origins"):
             if name in settings and not isinstance(settings[name], str):

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from flask import Flask, Response, make_response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
 from greenws.flaskext.context import in_fresh_context, run_in_context
@@ -68,7 +69,9 @@ class Route:
         )
 
 
-def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, Upgrade, list[tuple[str, str]]]:
+def prepare(
+    state: AppState, service: Service, environ: Mapping[str, Any]
+) -> tuple[Connection, Upgrade, list[tuple[str, str]]]:
     """Checks an upgrade request and makes the connection for it.
 
     Returns:
@@ -98,7 +101,7 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
 
 
 class UpgradeResponse(Response):
-    """The 101, on its way through ``after_request``. Headers and cookies may be added; status and body may not change."""
+    """The 101, on its way through ``after_request``: headers and cookies may be added, status and body stay."""
 
     default_mimetype = None
 
@@ -153,37 +156,40 @@ def serve_lean(
         conn, upgrade, headers = prepare(state, service, environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(error)(environ, start_response)
-    context = state.app.app_context()
-    context.push()
-    if isinstance(route.target, Endpoint):
-        answer = _open_lean(state.app, context, lambda endpoint: endpoint.on_open(conn, **values), route.target)
-        if answer is None:
-            conn.accept()
-            start_response("101 Switching Protocols", headers)
-            return ()
-    else:
-
-        def open_now() -> None:
-            start_response("101 Switching Protocols", headers)
-            upgrade.open()
-
-        try:
-            answer = View(state.app, route.target, conn, values, context).run(open_now)
-        except HTTPException as error:
-            answer = error
-        if answer is None:
-            return ()
+    try:
+        answer = _open_lean(state, route, conn, upgrade, values, lambda: start_response("101 Switching Protocols", headers))
+    except HTTPException as error:
+        answer = error
+    except (Exception, gevent.Timeout) as error:
+        state.report(conn, error)
+        answer = InternalServerError()
+    if answer is None:
+        return ()
     conn.abandon()
     return _as_response(state.app, answer)(environ, start_response)
 
 
-def _open_lean(app: Flask, context: Any, call: Callable[[Any], Any], endpoint: Endpoint) -> Any:
+def _open_lean(
+    state: AppState, route: Route, conn: Connection, upgrade: Upgrade, values: dict[str, Any], agree: Callable[[], Any]
+) -> Any:
+    """Lets the route open the connection. Returns the response of a route that does not want to."""
+    context = state.app.app_context()
+    context.push()
+    if not isinstance(route.target, Endpoint):
+
+        def open_now() -> None:
+            agree()
+            upgrade.open()
+
+        return View(state.app, route.target, conn, values, context).run(open_now)
     try:
-        return call(endpoint)
-    except HTTPException as error:
-        return error
+        answer = route.target.on_open(conn, **values)
     finally:
         context.pop()
+    if answer is None:
+        conn.accept()
+        agree()
+    return answer
 
 
 def _as_response(app: Flask, answer: Any) -> Any:

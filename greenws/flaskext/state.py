@@ -60,7 +60,9 @@ class AppState:
         """WSGI: routes without a request context are served here, everything else by Flask."""
         if "HTTP_UPGRADE" in environ:
             try:
-                adapter = self.app.url_map.bind_to_environ(environ, server_name=self.app.config["SERVER_NAME"])
+                # Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
+                adapter = self.app.create_url_adapter(self.app.request_class(environ))
+                assert adapter is not None
                 endpoint, values = adapter.match()
             except (HTTPException, RoutingException):
                 return self._inner(environ, start_response)  # Flask answers, with its error handlers

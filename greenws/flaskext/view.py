@@ -65,9 +65,14 @@ class View:
             try:
                 outcome.set(self.run(lambda: outcome.set(None)))
             except BaseException as error:
+                if outcome.ready():
+                    raise  # the request is over; this is for the hub, which ends the process for SystemExit
                 outcome.set_exception(error)
 
         gevent.spawn_raw(call, run)
+        if outcome.wait(self._conn.service.config.handshake_timeout) is None and not outcome.ready():
+            self._is_used = True  # it waits for something else: the peer gets its 101 and is watched from now on
+            return None
         return outcome.get()
 
     def run(self, open_connection: Callable[[], Any]) -> Any:
@@ -80,7 +85,8 @@ class View:
             The response that a view returned without having used its connection; else None.
 
         Raises:
-            Exception: what the view raised before it used the connection. Later errors are reported and close with 1011.
+            Exception: what the view raised before it used the connection. Later errors are reported and close with
+                1011.
         """
 
         def use(conn: Connection) -> None:
@@ -96,6 +102,10 @@ class View:
             self._fail(StateError("the view was killed"))
         except (Exception, gevent.Timeout) as error:
             self._fail(error)
+        except BaseException:
+            if self._is_used:
+                self._conn.close(1011)
+            raise
         if self._is_used or answer is None:
             self._conn.close()
             return None
@@ -120,7 +130,7 @@ class View:
             context.pop()  # its teardown functions are given the exception that is on its way, if there is one
 
     def renew_context(self) -> None:
-        """Ends the app context of the last message and begins that of the next; only empties ``g`` if nobody wants to know."""
+        """Ends the app context of the last message and begins the next; only empties ``g`` if nobody wants to know."""
         if self._context is None or has_teardown(self._app):
             self._end_context()
             self._context = self._app.app_context()

@@ -7,6 +7,7 @@ cdef class Connection(Receiver):
     cdef int send_close(self, bytes payload) except -1
     cdef int begin_closing(self) except -1
     cdef int finish(self) except -1
+    cdef int _answer_close(self) except -1
     cdef int _last_byte_sent(self) except -1
     cdef int _read_on(self) except -1
     cdef int _wake_receiver(self) except -1

@@ -19,11 +19,14 @@ from greenws.protocol.frames import close_payload
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from greenws.net.pool cimport get_pool
+from greenws.net.pool cimport HandlerPool, get_pool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
 from greenws.net.receiver cimport Receiver
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.net.stream cimport Outbox
+
+cdef extern from "unistd.h":
+    int close_descriptor "close"(int fd)
 
 cdef unsigned long long last_id = 0
 
@@ -67,8 +70,8 @@ cdef class Connection(Receiver):
         self.opener = opener
         self.latency = float("nan")
         self.state = CONNECTING
-        if service.pool is None:
-            service.pool = get_pool(self.reactor, service.config.pool_size)
+        service.registry.add(self)
+        get_pool(self.reactor, service.config.pool_size)
 
     # ---- the beginning
 
@@ -81,12 +84,13 @@ cdef class Connection(Receiver):
             early: bytes that the peer sent behind its handshake.
             tls: the ``greenws.net.transport.TLS`` that encrypts them, or None.
         """
-        cdef double phase
+        if self.state == CLOSED:
+            close_descriptor(fd)
+            raise self.closed_error()
         self.state = CLOSING if self.close_sent else OPEN
         self.opener = None
         queued = self.outbox
         self.outbox = None
-        self.service.registry.add(self)
         try:
             self.take(fd, tls)
         except OSError:
@@ -96,9 +100,9 @@ cdef class Connection(Receiver):
         self.last_message = self.reactor.wheel.tick
         self._send_first(head, queued)
         if self.service.ping_ticks:
-            self.reactor.wheel.schedule(self, first_beat(self.id, self.service.ping_ticks) * TICK)
-        elif self.service.idle_ticks:
-            self.reactor.wheel.schedule(self, self.service.idle_ticks * TICK)
+            self.reactor.wheel.schedule_sooner(self, first_beat(self.id, self.service.ping_ticks) * TICK)
+        if self.service.idle_ticks:
+            self.reactor.wheel.schedule_sooner(self, self.service.idle_ticks * TICK)
         if self.close_sent:
             self.begin_closing()
         if early:
@@ -113,6 +117,8 @@ cdef class Connection(Receiver):
         else:
             self.write(<const unsigned char*> PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head),
                        <const char*> waiting.data + waiting.start, waiting.size())
+            if waiting.writers:
+                self.need_outbox().writers = waiting.writers
 
     def abandon(self):
         """Ends a connection that never was handed a descriptor: the upgrade was refused or failed."""
@@ -142,7 +148,11 @@ cdef class Connection(Receiver):
             self.ended_here = not self.code
             self.result(code, reason)
             self.first = self.rest = None
-            self.send_close(payload)
+            self.waiting_size = 0
+            if self.close_received:
+                self._answer_close()
+            else:
+                self.send_close(payload)
             self.settle()
 
     def wait_closed(self, timeout=None):
@@ -152,6 +162,7 @@ cdef class Connection(Receiver):
             timeout: seconds to wait; None waits as long as it takes.
         """
         me = current_greenlet()
+        self.before_io()
         with Timeout(timeout, False):
             while self.state != CLOSED:
                 closers = self.extra().closers
@@ -169,8 +180,12 @@ cdef class Connection(Receiver):
     def __exit__(self, kind, error, traceback):
         """Closes, with 1011 after an error, and waits until the descriptor is released."""
         self.close(1000 if kind is None else 1011)
-        if not self.wait_closed(self.service.config.close_timeout + 1):
-            self.finish()
+        if self.state != CONNECTING and not self.wait_closed(self.service.config.close_timeout + 1):
+            self.abort()
+
+    def abort(self):
+        """Ends the connection at once, without a closing handshake. What is queued is lost; the peer sees 1006."""
+        self.finish()
 
     cdef int result(self, int code, str reason) except -1:
         """The first Close frame in either direction says how the connection ended."""
@@ -180,6 +195,8 @@ cdef class Connection(Receiver):
         return 0
 
     cdef int send_close(self, bytes payload) except -1:
+        if self.outbox is not None:
+            self.outbox.latest = self.outbox.pong = None
         self.write_frame(0x88, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
         self.close_sent = True
         if self.state != CONNECTING:
@@ -213,22 +230,22 @@ cdef class Connection(Receiver):
 
     cdef int settle(self) except -1:
         """Takes the closing handshake as far as it can go now."""
-        cdef bytes payload
         if self.state != CLOSING or self.fd < 0:
             return 0
         if not self.close_sent:
             if self.first is not None or self.busy:
                 return 0  # what came before the Close, or before what was wrong, is answered before it
-            if self.close_received:
-                payload = b"" if self.code == 1005 else self.code.to_bytes(2, "big")
-            else:
-                payload = close_payload(self.code, self.reason)
-            self.send_close(payload)
+            self._answer_close()
         if self.close_sent and not self.held and self.outbox is not None and self.interest & WRITE == 0:
             self.flush()
         elif self.close_sent and self.outbox is None:
             self._last_byte_sent()
         return 0
+
+    cdef int _answer_close(self) except -1:
+        if not self.close_received:
+            return self.send_close(close_payload(self.code, self.reason))
+        return self.send_close(b"" if self.code == 1005 else self.code.to_bytes(2, "big"))
 
     cdef int _last_byte_sent(self) except -1:
         # RFC 6455 §7.1.1: the server closes first. After a failure it leaves the peer time to read why: closing a descriptor
@@ -241,12 +258,15 @@ cdef class Connection(Receiver):
 
     cdef int flushed(self) except -1:
         cdef Outbox outbox = self.outbox
+        cdef bytes pong
         if outbox is not None and outbox.size() <= self.service.high_water // 2:
             outbox.over_since = 0
+            if outbox.pong is not None:
+                pong = outbox.pong
+                outbox.pong = None
+                self.write_frame(0x8A, PyBytes_AS_STRING(pong), PyBytes_GET_SIZE(pong))
             if outbox.latest is not None:
-                frame = outbox.latest
-                outbox.latest = None
-                self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+                self.push_latest()
             if outbox.writers:
                 self.reactor.defer(self)
         if self.outbox is None and self.close_sent and self.state == CLOSING:
@@ -270,7 +290,7 @@ cdef class Connection(Receiver):
         self.tls = None
         self.opener = None
         self.paused = False
-        if self.outbox is not None and self.outbox.writers is None:
+        if self.outbox is not None and not self.outbox.writers:
             self.outbox = None
         if self.extras is not None:
             me = current_greenlet()
@@ -300,10 +320,12 @@ cdef class Connection(Receiver):
         cdef bytearray data
         cdef bytes backlog = self.backlog
         self.backlog = None
-        self.unpause()
+        self.paused = False
         if backlog:
             data = bytearray(backlog)
             self.received(data, len(data))
+        if not self.paused and self.fd >= 0:
+            self.unpause()
         return 0
 
     cdef int _wake_receiver(self) except -1:
@@ -313,6 +335,7 @@ cdef class Connection(Receiver):
 
     cdef int _wake_all(self) except -1:
         self.wake_writers()
+        self.outbox = None
         if self.receiver is not None:
             self._wake_receiver()
         if self.extras is not None:
@@ -322,7 +345,7 @@ cdef class Connection(Receiver):
                 run_greenlet(closer)
         if self.service.on_message is not None and self.opened and not self.told and not self.busy:
             self.busy = True
-            self.service.pool.submit(self)
+            (<HandlerPool> self.reactor.pool).submit(self)
         return 0
 
     # ---- time
@@ -372,6 +395,8 @@ cdef class Connection(Receiver):
         cdef bytes payload
         if not self.service.ping_ticks:
             return 0
+        if self.paused:
+            self.seen = True  # we do not read: that we heard nothing says nothing about the peer
         what, ticks = beat(now, self.ping_tick, self.seen, self.service.ping_ticks, self.service.pong_ticks)
         if what == "dead":
             self.finish()
@@ -403,6 +428,11 @@ cdef class Connection(Receiver):
         greenlets.add(greenlet)
         greenlet.rawlink(greenlets.discard)
         return greenlet
+
+    @property
+    def is_connecting(self):
+        """Whether the upgrade is still under way: nothing has been sent to the peer yet."""
+        return self.state == CONNECTING
 
     @property
     def closed(self):

@@ -1,6 +1,6 @@
 """The greenlets that run event-style handlers (DESIGN §2).
 
-A greenlet that has finished a job takes the next one that waits, or parks to be used again. At most ``size`` run at once; the
+A greenlet that has finished a job parks to be used again. At most ``size`` run at once; the
 other jobs wait in the order they came. One job is one connection with everything it has received, so messages of a connection
 neither overlap nor reorder.
 """
@@ -13,6 +13,7 @@ from greenws.net.reactor cimport Pollable, Reactor, current_greenlet, run_greenl
 
 cdef enum:
     MAX_IDLE = 128  # parked greenlets kept after a rush, about 5 KB each
+    MAX_REFILL = 16  # jobs
 
 
 cdef class HandlerPool:
@@ -26,7 +27,7 @@ cdef class HandlerPool:
 
     cdef int submit(self, Pollable job) except -1:
         """Runs the job, or lets it wait its turn. For the hub only: it returns when the job ends or first blocks."""
-        if self.running >= self.size:
+        if self.running >= self.size or self.waiting:
             self.waiting.append(job)
             return 0
         return self._start(job)
@@ -45,29 +46,39 @@ cdef class HandlerPool:
             while True:
                 job = self.job
                 self.job = None
-                while job is not None:
-                    job.work()
-                    job = self.waiting.popleft() if self.waiting else None
+                job.work()
+                job = None
                 if len(self.idle) >= MAX_IDLE:
                     return
-                self.running -= 1
+                self._one_done()
                 parked = True
                 self.idle.append(current_greenlet())
                 self.reactor.wait_in_hub()
                 parked = False
         finally:
             # Killed in a handler, or while parked: it is counted no longer, and whoever waits gets another greenlet.
-            if parked:
-                if current_greenlet() in self.idle:
-                    self.idle.remove(current_greenlet())
-            else:
-                self.running -= 1
-            if self.waiting:
-                self.reactor.loop.run_callback(self._refill)
+            if not parked:
+                self._one_done()
+            elif current_greenlet() in self.idle:
+                self.idle.remove(current_greenlet())
+
+    cdef int _one_done(self) except -1:
+        self.running -= 1
+        if self.waiting and not self.refilling:
+            self.refilling = True
+            self.reactor.loop.run_callback(self._refill)
+        return 0
 
     def _refill(self):
-        while self.waiting and self.running < self.size:
+        """Starts jobs that waited. A few in one turn of the hub, so that a full pool does not keep everybody else from theirs."""
+        self.refilling = False
+        for _ in range(MAX_REFILL):
+            if not self.waiting or self.running >= self.size:
+                return
             self._start(self.waiting.popleft())
+        if self.waiting and not self.refilling:
+            self.refilling = True
+            self.reactor.loop.run_callback(self._refill)
 
 
 cdef HandlerPool get_pool(Reactor reactor, Py_ssize_t size):

@@ -2,6 +2,7 @@ cdef enum:
     READ = 1
     WRITE = 2
     GONE = 4  # error or hang-up
+    READ_SIZE = 262144  # bytes: the most one turn takes from one descriptor
 
 cdef class Pollable:
     cdef object __weakref__
@@ -18,11 +19,13 @@ cdef class Watched(Pollable):
     pass
 
 cdef class Reactor:
+    cdef object __weakref__
     cdef readonly object hub, loop, wheel
     cdef public object pool
     cdef readonly unsigned long thread
     cdef readonly int pid, count
     cdef int epoll
+    cdef bytearray buffer, head  # of this thread: what was received last, the header of the frame being sent
     cdef object watcher
     cdef dict watchers
     cdef list graveyard, postponed

@@ -9,13 +9,16 @@ other timers and greenlets go first. An item that is removed in the middle of a 
 because a later event of the same batch may still point to it.
 """
 
+import gc
 import os
 import sys
+import weakref
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from gevent import get_hub
 
+from greenws.errors import StateError
 from greenws.net.wheel import Wheel
 
 cdef extern from "greenlet/greenlet.h":
@@ -31,7 +34,7 @@ cdef extern from "pythread.h":
 cdef extern from *:
     """
     #include <errno.h>
-    #include <stdint.h>
+    #include <sys/socket.h>
     #include <unistd.h>
     #ifdef __linux__
     #include <sys/epoll.h>
@@ -68,18 +71,26 @@ cdef extern from *:
     int greenws_control(int epoll, int what, int fd, unsigned int interest, void* item)
     unsigned int greenws_events(greenws_event* event)
     void* greenws_item(greenws_event* event)
+    int close(int fd)
+    int shutdown(int fd, int how)
+    int SHUT_WR
     int errno
 
 cdef enum:
     BATCH = 256
     ROUNDS = 4
 
+LIVE = weakref.WeakSet()  # of reactors, for a fork
+
 PyGreenlet_Import()
 
 
 cdef int run_greenlet(object greenlet) except -1:
-    """Switches to a greenlet that waits. What it raises, when it ends by that, is raised here."""
-    PyGreenlet_Switch(<PyGreenlet*> <PyObject*> greenlet, NULL, NULL)
+    """Switches to a greenlet that waits, from the hub. What it raises, when it ends by that, is reported, not raised here."""
+    try:
+        PyGreenlet_Switch(<PyGreenlet*> <PyObject*> greenlet, NULL, NULL)
+    except BaseException:
+        get_hub().handle_error(greenlet, *sys.exc_info())
     return 0
 
 
@@ -130,6 +141,10 @@ cdef class Watched(Pollable):
         else:
             self.reactor.add(self, fd, interest)
 
+    def shut(self):
+        """Tells the peer that nothing more comes (RFC 9293 §3.6, half-close)."""
+        shutdown(self.fd, SHUT_WR)
+
     def release(self):
         """Stops watching and returns the descriptor, which the caller owns now."""
         cdef int fd = self.fd
@@ -142,6 +157,9 @@ cdef class Watched(Pollable):
 cdef class Reactor:
     """The descriptors of one hub. ``get_reactor`` returns the one of the calling thread."""
 
+    def __cinit__(self):
+        self.epoll = -1
+
     def __init__(self):
         self.hub = get_hub()
         self.loop = self.hub.loop
@@ -151,15 +169,39 @@ cdef class Reactor:
         self.graveyard = []
         self.postponed = []
         self.watchers = {}
-        self.epoll = -1
+        self.buffer = bytearray(READ_SIZE)
+        self.head = bytearray(16)
+        LIVE.add(self)
         if GREENWS_EPOLL and os.environ.get("GREENWS_REACTOR") != "watchers":
             self.epoll = greenws_open()
             if self.epoll < 0:
                 raise OSError(errno, os.strerror(errno))
 
+    def forget(self):
+        """In a child that was forked: lets go of the parent's descriptors without a word to the epoll set that both share."""
+        cdef Pollable item
+        self.wheel.stop()
+        for watcher in [self.watcher, *self.watchers.values()]:
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self.watcher = None
+        self.watchers = {}
+        if self.epoll >= 0:
+            close(self.epoll)
+            self.epoll = -1
+        if self.count:
+            self.count = 0
+            for found in gc.get_objects():
+                if isinstance(found, Pollable) and (<Pollable> found).reactor is self and (<Pollable> found).registered:
+                    item = <Pollable> found
+                    item.registered = False
+                    close(item.fd)
+                    item.fd = -1
+
     def __dealloc__(self):
         if self.epoll >= 0:
-            os.close(self.epoll)
+            close(self.epoll)
 
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1:
         if self.epoll < 0:
@@ -275,8 +317,18 @@ cdef class Reactor:
 
     cdef int wait_in_hub(self) except -1:
         """Lets the hub run until somebody switches back to this greenlet."""
+        if current_greenlet() is self.hub or not self.is_here():
+            raise StateError("this call waits, so it needs a greenlet of the connection's own thread, and not the hub itself")
         PyGreenlet_Switch(<PyGreenlet*> <PyObject*> self.hub, NULL, NULL)
         return 0
+
+
+def _forget_all():
+    for reactor in list(LIVE):
+        reactor.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 cpdef Reactor get_reactor():

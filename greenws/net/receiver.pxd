@@ -9,6 +9,7 @@ cdef class Receiver(Sender):
     cdef MessageDecoder decoder
     cdef bytes backlog  # received, not yet decoded: the inbox was full
     cdef object first, rest  # messages for the handler: the next one, and a deque of those behind it
+    cdef Py_ssize_t waiting_size  # of the messages in first and rest
     cdef object receiver  # the greenlet inside receive
     cdef object opener  # finishes the upgrade at the first use of a blocking-style connection
     cdef object extras  # what only some connections need

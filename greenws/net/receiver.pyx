@@ -17,9 +17,13 @@ from greenws.protocol.events import Ping, Pong
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from greenws.net.pool cimport HandlerPool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Sender, Service
 from greenws.protocol.messages cimport MessageDecoder
+
+cdef enum:
+    PONGS = 32768  # queued bytes beyond which a peer that does not read gets only its newest pong
 
 cdef object END = object()  # stands behind the last message
 
@@ -65,23 +69,27 @@ cdef class Receiver(Sender):
             raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
         if self.receiver is not None:
             raise StateError("another greenlet is already receiving from this connection")
+        self.busy = False
         if self.state == CONNECTING:
             self.before_io()
+        if self.service.between is not None:
+            self.service.between(self)
         if self.first is None:
             self.settle()
             if self.first is None and not self.close_sent and self.state != CLOSED:
-                if self.service.between is not None:
-                    self.service.between(self)
                 self._wait_for_message(timeout)
         if self.first is None:
             raise self.closed_error()
         message = self._pop()
+        self.busy = True  # until the next call: a Close that the peer has sent meanwhile is answered behind the answer to this
         self.corked = self.first is not None
         if self.paused and self.first is None:
             self.reactor.defer(self)
         return message
 
     def _wait_for_message(self, timeout):
+        if self.receiver is not None:  # another came while ``between`` ran
+            raise StateError("another greenlet is already receiving from this connection")
         timer = None if timeout is None else Timeout.start_new(timeout)
         try:
             while self.first is None and not self.close_sent and self.state != CLOSED:
@@ -135,7 +143,9 @@ cdef class Receiver(Sender):
                 break
             if isinstance(event, str) or isinstance(event, bytes):
                 self._push(event)
-                if self.rest is not None and len(self.rest) >= self.service.inbox_size:
+                if self.rest is not None and (
+                    len(self.rest) >= self.service.inbox_size or self.waiting_size >= self.service.config.max_message_size
+                ):
                     self.backlog = bytes(data[decoder._at : size])
                     self.pause()
                     break
@@ -151,14 +161,16 @@ cdef class Receiver(Sender):
             self.decoder = decoder
             if not self.partial_since:
                 self.partial_since = self.reactor.wheel.tick or 1
-                if self.wheel_slot < 0 and self.service.message_ticks:
-                    self.reactor.wheel.schedule(self, self.service.message_ticks * TICK)
+                if self.service.message_ticks:
+                    self.reactor.wheel.schedule_sooner(self, self.service.message_ticks * TICK)
         return self.dispatch()
 
     cdef int _push(self, object message) except -1:
         if self.close_sent:
             return 0  # nobody waits for it any more
         self.last_message = self.reactor.wheel.tick
+        self.waiting_size += len(message)
+        self.partial_since = 0  # what follows is another message, with a time of its own
         if self.first is None:
             self.first = message
         else:
@@ -169,6 +181,7 @@ cdef class Receiver(Sender):
 
     cdef object _pop(self):
         cdef object message = self.first
+        self.waiting_size -= len(message)
         if self.rest is None:
             self.first = None
         else:
@@ -188,7 +201,7 @@ cdef class Receiver(Sender):
                     run_greenlet(receiver)
             elif not self.busy:
                 self.busy = True
-                self.service.pool.submit(self)
+                (<HandlerPool> self.reactor.pool).submit(self)
             self.held = False
             if self.outbox is not None and self.interest & WRITE == 0:
                 self.flush()
@@ -243,7 +256,7 @@ cdef class Receiver(Sender):
 
     cdef int _control(self, object event) except -1:
         cdef bytes payload
-        cdef unsigned int second = self.reactor.wheel.tick // 10
+        cdef unsigned int second = int(time.monotonic())
         if isinstance(event, ProtocolError):
             return self.fail(event.close_code, event.reason)
         if second != self.window:
@@ -255,7 +268,10 @@ cdef class Receiver(Sender):
         if isinstance(event, Ping):
             if not self.close_sent:
                 payload = event.payload
-                self.write_frame(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+                if self.outbox is not None and self.outbox.size() > PONGS:
+                    self.outbox.pong = payload  # RFC 6455 §5.5.3: to answer the newest is enough
+                else:
+                    self.write_frame(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
         elif isinstance(event, Pong):
             self._pong(event.payload)
         else:

@@ -20,10 +20,13 @@ def default_limit() -> int:
 
 
 class Registry:
-    """The live connections of one application in this process.
+    """The connections of one application in this process, from the moment their upgrade is being decided.
 
     Args:
         limit: ``max_connections``; None takes what the descriptor limit allows.
+
+    Attributes:
+        is_draining: no new connections are taken.
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -34,11 +37,12 @@ class Registry:
         self.discard = self._live.discard
 
     def __len__(self) -> int:
+        """Counts the connections, with those whose upgrade is under way."""
         return len(self._live)
 
     def __iter__(self) -> Iterator[Connection]:
         """Iterates over those that are connected now; connections may come and go meanwhile."""
-        return iter(tuple(self._live))
+        return iter([connection for connection in self._live if not connection.is_connecting])
 
     @property
     def is_full(self) -> bool:
@@ -49,17 +53,18 @@ class Registry:
         """Closes all connections and takes no new ones. Blocks until they are closed or the time is up.
 
         Args:
-            timeout: seconds to wait. Connections that are left then are still closing.
+            timeout: seconds to wait.
             code, reason: what the peers are told (RFC 6455 §7.4.1).
 
         Returns:
-            Whether all are closed.
+            Whether all closed in good order; those that did not are aborted.
         """
         self.is_draining = True
         until = time.monotonic() + timeout
-        for connection in self:
+        connections = tuple(self._live)
+        for connection in connections:
             connection.close(code, reason)
-        for connection in self:
-            if not connection.wait_closed(max(0.0, until - time.monotonic())):
-                return False
-        return True
+        left = [conn for conn in connections if not conn.wait_closed(max(0.0, until - time.monotonic()))]
+        for connection in left:
+            connection.abort()
+        return not left

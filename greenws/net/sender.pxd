@@ -1,4 +1,3 @@
-from greenws.net.pool cimport HandlerPool
 from greenws.net.stream cimport Stream
 from greenws.protocol.messages cimport MessageDecoder
 
@@ -13,7 +12,6 @@ cdef class Service:
     cdef public object on_message, on_close, on_error, between, around, dumps, loads
     cdef readonly bint is_server
     cdef MessageDecoder spare
-    cdef HandlerPool pool
     cdef Py_ssize_t high_water, inbox_size
     cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks, ping_ticks, pong_ticks
     cdef MessageDecoder lend(self)
@@ -28,6 +26,7 @@ cdef class Sender(Stream):
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1
     cdef object closed_error(self)
     cdef int check_open(self) except -1
+    cdef int push_latest(self) except -1
     cdef int wait_for_room(self) except -1
     cdef int before_io(self) except -1
     cdef int offer(self, bytes frame, int policy) except -1

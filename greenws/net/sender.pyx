@@ -28,7 +28,6 @@ cdef enum:
     LATEST_POLICY = 2
     KEYS = 4096
 
-cdef bytearray head = bytearray(14)
 cdef bytes keys = b""
 cdef Py_ssize_t keys_at = 0
 
@@ -115,14 +114,14 @@ cdef class Sender(Stream):
         return ConnectionClosed(self.code or 1006, self.reason or "")
 
     cdef int check_open(self) except -1:
-        if self.state >= CLOSING and (self.close_sent or self.state == CLOSED) or self.broken:
+        if self.close_sent or self.state == CLOSED or self.broken:
             raise self.closed_error()
         return 0
 
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1:
         cdef Py_ssize_t n
         cdef unsigned int key
-        cdef bytearray masked
+        cdef bytearray masked, head = self.reactor.head
         if self.service.is_server:
             n = write_header(head, 0, first, size, False, 0)
             return self.write(<const unsigned char*> <char*> head, n, payload, size)
@@ -152,13 +151,15 @@ cdef class Sender(Stream):
         self.check_open()
         if self.outbox is not None and self.outbox.size() >= self.service.high_water:
             self.wait_for_room()
+        if self.outbox is not None and self.outbox.latest is not None:
+            self.push_latest()
         self.last_message = self.reactor.wheel.tick
         if isinstance(message, str):
             data = PyUnicode_AsUTF8AndSize(message, &size)
             self.write_frame(0x81, data, size)
         else:
             if not isinstance(message, bytes):
-                message = _as_bytes(message)
+                message = as_bytes(message)
             self.write_frame(0x82, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
         if self.broken:
             raise self.closed_error()
@@ -167,9 +168,17 @@ cdef class Sender(Stream):
         """Sends a value as a text message of JSON, made by Flask's JSON provider on a server. See ``send``."""
         self.send(self.service.dumps(value))
 
+    cdef int push_latest(self) except -1:
+        """What waits as the latest leaves before anything newer."""
+        cdef bytes frame = self.outbox.latest
+        self.outbox.latest = None
+        return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+
     cdef int wait_for_room(self) except -1:
         cdef Outbox outbox
         cdef object me = current_greenlet()
+        if self.state == CONNECTING and self.service.on_message is not None:
+            raise StateError("before the connection is open, no more than high_water_mark bytes may be sent")
         if me is self.reactor.hub:
             raise StateError("send would have to wait for a slow reader, which the hub cannot do; call it in a greenlet")
         self.flush()
@@ -190,14 +199,20 @@ cdef class Sender(Stream):
 
     cdef int _over_the_mark(self) except -1:
         self.outbox.over_since = self.reactor.wheel.tick or 1
-        self.reactor.wheel.schedule(self, self.service.write_ticks * TICK)
+        self.reactor.wheel.schedule_sooner(self, self.service.write_ticks * TICK)
         return 0
 
     cdef int offer(self, bytes frame, int policy) except -1:
         """Queues a frame made elsewhere without ever waiting. Returns whether the peer will get it, 2 when it was too slow."""
         cdef Outbox outbox = self.outbox
-        if self.state >= CLOSING or self.broken:
+        if self.state >= CLOSING or self.close_sent or self.broken:
             return 0
+        self.last_message = self.reactor.wheel.tick
+        if outbox is not None and outbox.latest is not None:
+            if policy == LATEST_POLICY:
+                outbox.latest = frame
+                return 1
+            self.push_latest()
         if outbox is not None and outbox.size() >= self.service.high_water:
             self.flush()
             outbox = self.outbox
@@ -237,8 +252,9 @@ def _spawn(run):
     spawn_raw(run)
 
 
-cdef bytes _as_bytes(object message):
-    if isinstance(message, (bytearray, memoryview)):
+cpdef bytes as_bytes(object message):
+    """Returns the bytes of anything bytes-like. Raises TypeError for everything else, numbers and lists included."""
+    if isinstance(message, (bytes, bytearray, memoryview)):
         return bytes(message)
     try:
         return bytes(memoryview(message))

@@ -1,12 +1,10 @@
 from greenws.net.reactor cimport Pollable
 
-cdef bytearray SHARED
-
 cdef class Outbox:
     cdef unsigned char* data
     cdef Py_ssize_t start, stop, capacity
     cdef object writers
-    cdef bytes latest
+    cdef bytes latest, pong
     cdef unsigned int over_since
     cdef unsigned char* reserve(self, Py_ssize_t size) except NULL
     cdef Py_ssize_t size(self) noexcept

@@ -1,4 +1,4 @@
-"""The bytes of one descriptor: read into a buffer that all share, written straight to the kernel.
+"""The bytes of one descriptor: read into a buffer that all of a thread share, written straight to the kernel.
 
 A stream that is quiet owns its descriptor and nothing else. What the kernel refuses, and what is written while answers to a
 batch are being collected ("corked"), waits in an Outbox that exists only as long as there is something in it. ``write`` never
@@ -14,7 +14,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove
 
-from greenws.net.reactor cimport GONE, READ, WRITE, Pollable
+from greenws.net.reactor cimport GONE, READ, READ_SIZE, WRITE, Pollable
 
 cdef extern from *:
     """
@@ -54,12 +54,10 @@ cdef extern from *:
     int close(int fd)
 
 cdef enum:
-    READ_SIZE = 262144  # the most one turn takes from one descriptor
     SCRATCH = 65536  # a frame up to this size is copied together; a larger one is sent in two pieces
     FIRST_OUTBOX = 4096
     KEEP_OUTBOX = 65536
 
-SHARED = bytearray(READ_SIZE)
 cdef bytearray scratch = bytearray(SCRATCH)
 cdef Outbox spare_outbox = None
 
@@ -136,11 +134,11 @@ cdef class Stream(Pollable):
             return 0
         if self.paused:
             return self.ended() if events & GONE else 0
-        n = greenws_recv(self.fd, PyByteArray_AS_STRING(SHARED), READ_SIZE)
+        n = greenws_recv(self.fd, PyByteArray_AS_STRING(self.reactor.buffer), READ_SIZE)
         if n > 0:
             if self.tls is not None:
                 return self._received_tls(n)
-            return self.received(SHARED, n)
+            return self.received(self.reactor.buffer, n)
         if n != -1:
             return self.ended()
         return 0
@@ -149,15 +147,15 @@ cdef class Stream(Pollable):
         cdef bytes plain
         cdef Py_ssize_t size
         try:
-            plain = self.tls.receive(bytes(SHARED[:n]))
+            plain = self.tls.receive(bytes(self.reactor.buffer[:n]))
             self._queue_encrypted(self.tls.send(b""))
         except OSError:
             return self.ended()
         size = PyBytes_GET_SIZE(plain)
         if size:
             if size <= READ_SIZE:
-                memcpy(PyByteArray_AS_STRING(SHARED), PyBytes_AS_STRING(plain), size)
-                self.received(SHARED, size)
+                memcpy(PyByteArray_AS_STRING(self.reactor.buffer), PyBytes_AS_STRING(plain), size)
+                self.received(self.reactor.buffer, size)
             else:
                 self.received(bytearray(plain), size)
         if self.fd >= 0 and self.tls.is_closed:
@@ -233,8 +231,9 @@ cdef class Stream(Pollable):
             self.want_write(True)
         else:
             self.want_write(False)
-            if outbox.writers is None and outbox.latest is None:
+            if not outbox.writers and outbox.latest is None and outbox.pong is None:
                 self.outbox = None
+                outbox.writers = None
                 outbox.start = outbox.stop = outbox.over_since = 0
                 if outbox.capacity <= KEEP_OUTBOX:
                     spare_outbox = outbox
@@ -242,7 +241,8 @@ cdef class Stream(Pollable):
 
     cdef int _break(self) except -1:
         self.broken = True
-        self.outbox = None if self.outbox is None or self.outbox.writers is None else self.outbox
+        if self.outbox is not None and not self.outbox.writers:
+            self.outbox = None
         self.reactor.defer(self)
         return 0
 

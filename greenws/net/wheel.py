@@ -1,10 +1,10 @@
 """One timing wheel for every deadline (Varghese and Lauck, "Hashed and hierarchical timing wheels", 1987).
 
-An item sits in one slot at most, whatever number of deadlines it has: when its slot comes round it looks at them and says
-when it wants to be asked again. Life on a connection therefore never touches the wheel.
+An item sits in one slot at most, whatever number of deadlines it has: when its slot comes round it looks at them and
+says when it wants to be asked again. Life on a connection therefore never touches the wheel.
 
-Time here is the time the hub ran. While a handler blocks the hub, or the machine sleeps, no deadline comes nearer by more than
-MAX_STEPS ticks: a frozen server must not take its healthy peers for dead.
+Time here is the time the hub ran. While a handler blocks the hub, or the machine sleeps, no deadline comes nearer by
+more than MAX_STEPS ticks: a frozen server must not take its healthy peers for dead.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class Wheel:
             self._timer = self._loop.timer(TICK, TICK)
             self._timer.start(self.advance)
 
+    def schedule_sooner(self, item: Item, delay: float) -> None:
+        """Asks the item in ``delay`` seconds, unless it is to be asked before that anyway."""
+        if item.wheel_slot < 0 or (item.wheel_slot - self.tick) % SLOTS > -int(-delay // TICK):
+            self.schedule(item, delay)
+
     def cancel(self, item: Item) -> None:
         """Forgets the item."""
         if item.wheel_slot >= 0:
@@ -89,7 +94,12 @@ class Wheel:
                 self._due.extend(slot)
         if self._due:
             self._sweep()
-        elif not self.count and self._timer is not None:
+        elif not self.count:
+            self.stop()
+
+    def stop(self) -> None:
+        """Stops the timer, until something is scheduled again."""
+        if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = None

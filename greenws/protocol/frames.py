@@ -26,9 +26,7 @@ class FrameHeader:
         self.key = 0
 
 
-def read_header(
-    buffer: bytearray, start: int, stop: int, masked: bool, rsv1_allowed: bool, header: FrameHeader
-) -> int:
+def read_header(buffer: bytearray, start: int, stop: int, masked: bool, rsv1_allowed: bool, header: FrameHeader) -> int:
     """Reads the header at ``start``.
 
     Args:
@@ -138,9 +136,7 @@ def write_header(buffer: bytearray, at: int, first: int, length: int, masked: bo
     return size
 
 
-def encode_frame(
-    opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: int | None = None
-) -> bytes:
+def encode_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False, key: int | None = None) -> bytes:
     """Returns a whole frame; ``key`` is the mask of a client's frame (RFC 6455 §5.3)."""
     first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
     frame = bytearray(MAX_HEADER)

@@ -70,7 +70,7 @@ class MessageDecoder:
         return not self._in_frame and self._opcode == 0 and self._partial is None and not self._ended
 
     def feed(self, buffer: bytearray, start: int, stop: int) -> None:
-        """Gives ``buffer[start:stop]``. It must stay as it is, and what is behind must be read, until ``next`` says None.
+        """Gives ``buffer[start:stop]``. It must stay as it is until ``next`` says None; no feed may come before that.
 
         Payloads are unmasked in place.
         """

@@ -7,7 +7,6 @@ closed; what takes too long is answered 408.
 from __future__ import annotations
 
 import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 from greenws.errors import RequestError
@@ -32,12 +31,20 @@ class Arrival(Watched):
         tls: the encryption, or None.
         early: bytes that have been read already.
         timeout: seconds until the head must be there.
+        answer: nothing is read any more; this goes out and the connection is closed behind it.
     """
 
     __slots__ = ("_address", "_data", "_lingers", "_pending", "_server", "_tls")
 
     def __init__(
-        self, server: WSGIServer, fd: int, address: Any, tls: TLS | None, early: bytes = b"", timeout: float = 5.0
+        self,
+        server: WSGIServer,
+        fd: int,
+        address: Any,
+        tls: TLS | None,
+        early: bytes = b"",
+        timeout: float = 5.0,
+        answer: bytes | None = None,
     ) -> None:
         self._server = server
         self._address = address
@@ -53,7 +60,9 @@ class Arrival(Watched):
             os.close(fd)
             raise
         self.reactor.wheel.schedule(self, timeout)
-        if early:
+        if answer is not None:
+            self._answer(answer)
+        elif early:
             self._look()
 
     def on_ready(self, readable: bool) -> None:
@@ -61,6 +70,8 @@ class Arrival(Watched):
         try:
             if self._pending:
                 self._write(b"")
+                if self._lingers and not self._pending:
+                    self.shut()
             data = os.read(self.fileno(), READ_SIZE)
         except BlockingIOError:
             return
@@ -80,6 +91,8 @@ class Arrival(Watched):
                 self._linger()
                 return
             self._write(self._tls.send(b""))
+        if not self._data:  # however long it was idle: a head must come in one go
+            self.reactor.wheel.schedule(self, self._server.config.handshake_timeout)
         self._data += data
         self._look()
 
@@ -105,8 +118,10 @@ class Arrival(Watched):
             self.close()
 
     def _refuse(self, error: RequestError) -> None:
-        answer = error_response(error)
         self._server.log_refusal(self._address, error)
+        self._answer(error_response(error))
+
+    def _answer(self, answer: bytes) -> None:
         self._write(answer if self._tls is None else self._tls.send(answer))
         self._linger()
 
@@ -126,10 +141,9 @@ class Arrival(Watched):
         # To close with unread bytes would reset the connection and take the answer with it (RFC 9112 §9.6).
         self._lingers = True
         self._data = b""
-        if not self._pending:
-            with socket.socket(fileno=os.dup(self.fileno())) as sock:
-                sock.shutdown(socket.SHUT_WR)
         self.reactor.wheel.schedule(self, LINGER)
+        if not self._pending:
+            self.shut()
 
     def close(self) -> None:
         """Closes the descriptor."""

@@ -18,7 +18,7 @@ from greenws.server.wsgi import WSGIHandler, WSGIServer
 LAST_MOMENT = 1.0  # seconds of gunicorn's graceful timeout that are left for everything but the connections
 
 
-class GreenHandler(PyWSGIHandler, WSGIHandler):  # type: ignore[misc]
+class GreenHandler(PyWSGIHandler, WSGIHandler):
     """Plain requests, with gunicorn's access log."""
 
 
@@ -37,10 +37,12 @@ class GreenServer(WSGIServer):
     def _drain(self) -> None:
         for arrival in tuple(self.arrivals):
             arrival.close()
-        for registry in self.registries:
+        for registry in tuple(self.registries):
             registry.drain(max(0.0, self.graceful_timeout - LAST_MOMENT))
 
-    def log_upgrade(self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float) -> None:
+    def log_upgrade(
+        self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float
+    ) -> None:
         """Writes gunicorn's access log line."""
         response = GeventResponse(upgrade.status, upgrade.headers, 0)
         self.log.access(response, head.headers, environ, datetime.timedelta(seconds=time.time() - begin))
@@ -50,7 +52,7 @@ class GreenServer(WSGIServer):
         self.log.info("%s %s", host, text)
 
 
-class GreenWorker(GeventPyWSGIWorker):  # type: ignore[misc]
+class GreenWorker(GeventPyWSGIWorker):
     """gunicorn's gevent worker with our server."""
 
     server_class = GreenServer

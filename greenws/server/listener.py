@@ -17,7 +17,8 @@ BACKLOG = 4096  # Linux cuts it to net.core.somaxconn
 MAX_ACCEPT = 100  # in one turn: those who are connected have their turn too
 MIN_DELAY, MAX_DELAY = 0.01, 1.0  # seconds without accepting when descriptors have run out
 
-_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Everything else passes: accept(2) reports a peer's errors, too.
+_NOT_A_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
 def listen(address: tuple[str, int], *, backlog: int = BACKLOG, reuse_port: bool = False) -> socket.socket:
@@ -51,8 +52,8 @@ def listen(address: tuple[str, int], *, backlog: int = BACKLOG, reuse_port: bool
 class Acceptor(Watched):
     """Accepts connections and hands each descriptor, non-blocking, with the peer's address to ``accepted``.
 
-    It does not own the listening socket. When descriptors run out it stops for a while, longer each time, and says so once
-    a second at most; the connections that exist go on.
+    It does not own the listening socket. When descriptors run out it stops for a while, longer each time, and says so
+    once a second at most; the connections that exist go on.
     """
 
     def __init__(self, sock: Any, accepted: Callable[[int, Any], None], max_accept: int = MAX_ACCEPT) -> None:
@@ -65,7 +66,8 @@ class Acceptor(Watched):
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         os.set_blocking(self._socket.fileno(), False)
-        self.watch(self._socket.fileno())
+        self._fd = os.dup(self._socket.fileno())  # what is watched has one owner, and this one is ours
+        self.watch(self._fd)
 
     def on_ready(self, readable: bool) -> None:
         """Accepts what has come."""
@@ -85,7 +87,7 @@ class Acceptor(Watched):
 
     def _back_off(self, error: OSError) -> None:
         self.release()
-        if error.errno not in _OUT_OF_RESOURCES:
+        if error.errno in _NOT_A_LISTENER:
             raise error
         loop = get_reactor().loop
         if loop.now() - self._said >= 1:
@@ -97,7 +99,7 @@ class Acceptor(Watched):
 
     def _go_on(self) -> None:
         self._drop_timer()
-        self.watch(self._socket.fileno())
+        self.watch(self._fd)
 
     def _drop_timer(self) -> None:
         if self._timer is not None:
@@ -109,3 +111,6 @@ class Acceptor(Watched):
         """Accepts no more."""
         self._drop_timer()
         self.release()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,7 +1,7 @@
 """An upgrade request run through the WSGI application, without what only an HTTP response needs.
 
-The application answers 101 by ``start_response`` and names the connection that is to have the descriptor. Any other answer, its
-own or a middleware's, goes out as that HTTP response and closes.
+The application answers 101 by ``start_response`` and names the connection that is to have the descriptor. Any other
+answer, its own or a middleware's, goes out as that HTTP response and closes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import socket
 
-from greenws.errors import StateError
+from greenws.errors import ConnectionClosed, RequestError, StateError
 from greenws.net.connection import Connection
 from greenws.net.transport import TLS
-from greenws.protocol.http import RequestHead, response_head
+from greenws.protocol.http import RequestHead, error_response, response_head
 from greenws.server.environ import make_environ
 
 if TYPE_CHECKING:
@@ -70,27 +69,29 @@ class Upgrade:
             raise StateError(f"the upgrade was answered with {self.status or 'nothing'!r}, not with 101")
         head = response_head(101, "Switching Protocols", self.headers)
         fd, self._fd = self._fd, -1
-        self._server.registries.add(self.connection.service.registry)
+        registry = self.connection.service.registry
+        self._server.registries.add(registry)
+        if registry.is_draining:
+            self.connection.close(1001)
         self.connection.attach(fd, head, self._early, self._tls)
 
     def refuse(self, body: bytes) -> None:
-        """Sends the answer as plain HTTP and closes. Blocks while the peer is slow, at most ``handshake_timeout``."""
-        fd, self._fd = self._fd, -1
+        """Sends the answer as plain HTTP and closes. Does not block: a slow peer is waited for without a greenlet."""
         if self.connection is not None:
             self.connection.abandon()
-        headers = [(name, value) for name, value in self.headers if name.lower() not in ("connection", "content-length")]
+        headers = [
+            (name, value) for name, value in self.headers if name.lower() not in ("connection", "content-length")
+        ]
         options = [value for name, value in self.headers if name.lower() == "connection" and value.lower() != "close"]
         headers += [("Content-Length", str(len(body))), ("Connection", ", ".join(["close", *options]))]
         code, _, reason = self.status.partition(" ")
-        answer = response_head(int(code), reason, headers) + body
-        with socket.socket(fileno=fd) as sock, gevent.Timeout(self._server.config.handshake_timeout, False):
-            try:
-                sock.sendall(answer if self._tls is None else self._tls.send(answer))
-                sock.shutdown(socket.SHUT_WR)
-                while sock.recv(16384):
-                    pass  # bytes left unread would reset the connection and take the answer with them
-            except OSError:
-                return
+        try:
+            answer = response_head(int(code or 0), reason, headers) + body
+        except ValueError as error:  # no status, or a header that would begin another
+            self._server.loop.handle_error("answer to an upgrade request", type(error), error, error.__traceback__)
+            answer = error_response(RequestError(500, "Internal Server Error"))
+        fd, self._fd = self._fd, -1
+        self._server.answer_and_close(fd, answer, self._address, self._tls)
 
     def drop(self) -> None:
         """Closes what has not been handed over."""
@@ -101,10 +102,8 @@ class Upgrade:
             self._fd = -1
 
 
-def run_upgrade(
-    server: WSGIServer, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None
-) -> None:
-    """Asks the application about an upgrade and does what it says. Runs in a greenlet of its own; owns the descriptor."""
+def run_upgrade(server: WSGIServer, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
+    """Asks the application about an upgrade and does what it says. Owns the descriptor; has a greenlet of its own."""
     begin = time.time()
     upgrade = Upgrade(server, fd, rest, address, tls)
     try:
@@ -116,7 +115,9 @@ def run_upgrade(
             body = _collect(server.application(environ, upgrade.start_response))
             if upgrade.status.startswith("101") and not upgrade.is_done:
                 upgrade.open()
-        except Exception as error:
+        except ConnectionClosed:
+            return  # it was closed while its upgrade was under way
+        except (Exception, gevent.Timeout) as error:
             server.loop.handle_error(f"upgrade of {head.path!r}", type(error), error, error.__traceback__)
             upgrade.status, upgrade.headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
             body = b"Internal Server Error\n"

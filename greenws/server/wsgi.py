@@ -1,8 +1,8 @@
-"""A gevent WSGI server that upgrades: gevent.pywsgi behind a strict parser, with connections that are parked between requests.
+"""A gevent WSGI server that upgrades: gevent.pywsgi behind a strict parser, connections parked between requests.
 
 The path of a connection: ``Acceptor`` → ``Arrival`` (parked until its request head is complete) → an upgrade runs the
-application and hands the descriptor to a ``Connection``; a plain request gets a greenlet and gevent's handler, and goes back to
-an ``Arrival`` when it is kept alive. After an upgrade nothing reads HTTP from a connection ever again.
+application and hands the descriptor to a ``Connection``; a plain request gets a greenlet and gevent's handler, and goes
+back to an ``Arrival`` when it is kept alive. After an upgrade nothing reads HTTP from a connection ever again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from greenws.errors import RequestError
 from greenws.net.registry import Registry
 from greenws.net.transport import TLS
 from greenws.protocol.handshake import wants_websocket
-from greenws.protocol.http import HeadLimits, RequestHead
+from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
 from greenws.server.listener import BACKLOG, Acceptor, listen
 from greenws.server.upgrade import Upgrade, run_upgrade
 
+MAX_WAITING = 1000  # requests that wait for a place in the pool
 KEEP_ALIVE = 65.0  # seconds a kept-alive connection may wait for its next request: a parked one costs next to nothing
 
 
@@ -84,6 +85,7 @@ class WSGIHandler(pywsgi.WSGIHandler):
     """gevent's handler for one request whose head has been read already."""
 
     head: RequestHead
+    response_headers: list[tuple[bytes, bytes]]
 
     def handle_request(self, head: RequestHead) -> bool:
         """Runs the application and sends its response. Returns whether the connection can be used again."""
@@ -98,6 +100,17 @@ class WSGIHandler(pywsgi.WSGIHandler):
         self.handle_one_response()
         return not self.close_connection
 
+    def finalize_headers(self) -> None:
+        """Says that the connection closes when it does. It does behind a 426, as behind any other refused upgrade."""
+        super().finalize_headers()
+        if self.code == 426:
+            self.close_connection = True
+        if self.close_connection:
+            given = [value for name, value in self.response_headers if name.lower() == b"connection"]
+            options = [b"close", *(value for value in given if value.lower() != b"close")]
+            self.response_headers = [pair for pair in self.response_headers if pair[0].lower() != b"connection"]
+            self.response_headers.append((b"Connection", b", ".join(options)))
+
     def get_environ(self) -> dict[str, Any]:
         """Makes the environ from the strict head."""
         environ = make_environ(self.server.get_environ(), self.head, self.client_address)
@@ -109,10 +122,10 @@ class WSGIHandler(pywsgi.WSGIHandler):
 
 
 class WSGIServer(pywsgi.WSGIServer):
-    """``gevent.pywsgi.WSGIServer`` that serves WebSockets beside HTTP. Arguments are the same, and these:
+    """``gevent.pywsgi.WSGIServer`` that serves WebSockets beside HTTP. It takes the same arguments, and these.
 
     Args:
-        config: limits and timeouts of request heads; the application's own settings are not read from here.
+        config: limits and timeouts of request heads; by default those of the application's GreenWS extension.
         reuse_port: share the port with other processes (SO_REUSEPORT).
 
     Example:
@@ -120,6 +133,7 @@ class WSGIServer(pywsgi.WSGIServer):
     """
 
     handler_class = WSGIHandler
+    address: Any  # as the socket module has it: a tuple for TCP, a path for a Unix socket
 
     def __init__(
         self,
@@ -131,7 +145,7 @@ class WSGIServer(pywsgi.WSGIServer):
         reuse_port: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.config = config or Config()
+        self.config = config or _config_of(application)
         self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
         self.reuse_port = reuse_port
         self.arrivals: set[Arrival] = set()
@@ -153,11 +167,9 @@ class WSGIServer(pywsgi.WSGIServer):
         self.update_environ()
 
     def start_accepting(self) -> None:
-        """Accepts connections, and serves requests that waited for a place in the pool."""
+        """Accepts connections. A full pool does not stop that: WebSockets need no place in it."""
         if self._acceptor is None:
             self._acceptor = Acceptor(self.socket, self.on_connect, self.max_accept)
-        while self._waiting and not self.full():
-            self._spawn(self._serve, *self._waiting.popleft())
 
     def stop_accepting(self) -> None:
         """Accepts no more."""
@@ -169,17 +181,34 @@ class WSGIServer(pywsgi.WSGIServer):
 
     def on_connect(self, fd: int, address: Any) -> None:
         """Takes a connected, non-blocking descriptor. ``address`` is the peer's."""
-        tls = TLS(self._tls_context) if self._tls_context is not None else None
+        try:
+            tls = TLS(self._tls_context) if self._tls_context is not None else None
+        except BaseException:
+            os.close(fd)
+            raise
         Arrival(self, fd, address, tls, b"", self.config.handshake_timeout)
 
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
         if wants_websocket(head.get):
             gevent.spawn_raw(run_upgrade, self, fd, head, rest, address, tls)
-        elif self.full():
-            self._waiting.append((fd, head, rest, address, tls))
+        elif len(self._waiting) >= MAX_WAITING:
+            refusal = RequestError(503, "the server is busy", [("Retry-After", "5")])
+            self.answer_and_close(fd, error_response(refusal), address, tls)
         else:
-            self._spawn(self._serve, fd, head, rest, address, tls)
+            self._waiting.append((fd, head, rest, address, tls))
+            self._serve_waiting()
+
+    def _serve_waiting(self, _: Any = None) -> None:
+        """Serves requests as far as the pool, if there is one, has room for them."""
+        while self._waiting and not self.full():
+            greenlet = self._spawn(self._serve, *self._waiting.popleft())
+            if self.pool is not None:
+                greenlet.rawlink(self._serve_waiting)
+
+    def answer_and_close(self, fd: int, answer: bytes, address: Any, tls: TLS | None) -> None:
+        """Sends a whole response, or what is left of it, and closes the connection, without a greenlet."""
+        Arrival(self, fd, address, tls, answer=answer)
 
     def _serve(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """Serves a plain request in a greenlet of its own."""
@@ -193,13 +222,15 @@ class WSGIServer(pywsgi.WSGIServer):
                 source.is_stopped = True
                 rest = reader.read()
                 Arrival(self, plain.detach(), address, tls, rest, KEEP_ALIVE)
+            elif self.started:
+                self.answer_and_close(plain.detach(), b"", address, tls)
         finally:
             plain.close()
 
     # ---- the end
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stops: no new connections, every WebSocket gets a Close (1001), running requests may end within ``timeout``."""
+        """Stops: no new connections, a Close (1001) to every WebSocket, ``timeout`` seconds for requests that run."""
         timeout = self.stop_timeout if timeout is None else timeout
         until = time.monotonic() + timeout
         self.close()
@@ -208,13 +239,15 @@ class WSGIServer(pywsgi.WSGIServer):
         for request in self._waiting:
             os.close(request[0])
         self._waiting.clear()
-        for registry in self.registries:
+        for registry in tuple(self.registries):
             registry.drain(max(0.0, until - time.monotonic()))
         super().stop(max(0.0, until - time.monotonic()))
 
     # ---- logs
 
-    def log_upgrade(self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float) -> None:
+    def log_upgrade(
+        self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float
+    ) -> None:
         """Writes the access log's line of an upgrade request."""
         line = f"{head.method} {head.target} HTTP/{head.version}"
         self._log_line(address, f'"{line}" {upgrade.status[:3]} - {time.time() - begin:.6f}')
@@ -227,6 +260,12 @@ class WSGIServer(pywsgi.WSGIServer):
         host = address[0] if isinstance(address, tuple) else "-"
         now = datetime.datetime.now().replace(microsecond=0)
         self.log.write(f"{host} - - [{now}] {text}\n")
+
+
+def _config_of(application: Any) -> Config:
+    """The settings that an application has given to its GreenWS extension, if it can be asked."""
+    state = getattr(application, "extensions", {}).get("greenws")
+    return state.config if state is not None else Config()
 
 
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext | None:

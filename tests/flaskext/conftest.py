@@ -19,25 +19,25 @@ __all__ = ["no_leaks", "pytest_runtest_makereport"]
 Connect = Callable[..., AbstractContextManager[Connection]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def app() -> Flask:
     app = Flask("application")
     app.secret_key = "a key for tests"
     return app
 
 
-@pytest.fixture()
+@pytest.fixture
 def ws(app: Flask) -> GreenWS:
     return GreenWS(app)
 
 
-@pytest.fixture()
+@pytest.fixture
 def connect(app: Flask) -> Connect:
     """Connects to a route: ``with connect("/echo") as peer``."""
     return lambda *args, **options: app.extensions["greenws"].test_client().connect(*args, **options)
 
 
-@pytest.fixture()
+@pytest.fixture
 def refusal(connect: Connect) -> Callable[..., Response]:
     """The response with which a route refuses an upgrade."""
 
@@ -52,7 +52,10 @@ def refusal(connect: Connect) -> Callable[..., Response]:
 
 
 class Reports:
-    """What the application logged, and what ``got_request_exception`` was sent, in words: an error's traceback holds on to much."""
+    """What the application logged, and what ``got_request_exception`` was sent.
+
+    In words: an error's traceback holds on to much.
+    """
 
     def __init__(self) -> None:
         self.logged: list[str] = []
@@ -69,7 +72,7 @@ class Reports:
         self.sent.append(repr(exception))
 
 
-@pytest.fixture()
+@pytest.fixture
 def reports(app: Flask) -> Iterator[Reports]:
     """See ``Reports``."""
     reports = Reports()

@@ -14,7 +14,7 @@ def style(request):
     return request.param
 
 
-@pytest.fixture()
+@pytest.fixture
 def opened(ws, style):
     """A route at /door in each style; what its opening is to do is put into the list."""
     actions = []
@@ -141,6 +141,17 @@ def test_an_error_while_opening_is_answered_500_and_reported_once(app, opened, r
     assert refusal("/door").status_code == 500
     assert reports.sent == ["ZeroDivisionError('while opening')"]
     assert reports.logged == ["ERROR Exception on /door [GET] ZeroDivisionError('while opening')"]
+
+
+def test_a_timeout_while_opening_is_answered_500(opened, refusal, capsys):
+    """``gevent.Timeout`` is no Exception, so Flask lets it pass."""
+
+    def fail(conn):
+        raise gevent.Timeout(1)
+
+    opened.append(fail)
+    assert refusal("/door").status_code == 500
+    assert "Timeout" in capsys.readouterr().err
 
 
 def test_the_request_is_there_while_opening(app, opened, connect):

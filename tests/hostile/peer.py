@@ -7,11 +7,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import gevent
-
 from tests.frame_cases import Event
-from tests.hostile.site import DEADLINE, Site
-from tests.wire import at_random_splits, one_by_one
+from tests.hostile.site import Site
+from tests.wire import CLOSE, TEXT, at_random_splits, frame, one_by_one
 
 UPGRADE = (
     b"Host: app.example",
@@ -20,6 +18,9 @@ UPGRADE = (
     b"Sec-WebSocket-Version: 13",
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
+HI, BYE = frame(TEXT, b"hi"), frame(CLOSE, b"\x03\xe8")
+BYE_ANSWER = ("close", 1000, "")
+SLOWLY = 20  # echoes of the honest client, from one byte to the next
 WAYS = ("whole", "byte by byte", "in pieces")
 
 
@@ -57,9 +58,10 @@ def read_frames(data: bytes) -> list[Event]:
     while data:
         first, length = data[0], data[1]
         start = 2
-        if length == 126:
-            length, start = int.from_bytes(data[2:4], "big"), 4
-        assert length < 126 or start == 4, "masked, or longer than any answer here"
+        assert length < 128, "a server's frame is not masked"
+        if length > 125:
+            start = 4 if length == 126 else 10
+            length = int.from_bytes(data[2:start], "big")
         payload, data = data[start : start + length], data[start + length :]
         assert len(payload) == length
         if first == 0x81:
@@ -94,8 +96,18 @@ class Peer:
                 except BlockingIOError:
                     pass
                 except (BrokenPipeError, ConnectionResetError):
+                    self.was_reset = True
                     return
                 self.site.honest.echo()
+
+    def send_slowly(self, wire: bytes) -> None:
+        """Sends single bytes, each long after the last, until the server says something or all are sent."""
+        for byte in one_by_one(wire):
+            self.send([byte])
+            for _ in range(SLOWLY):
+                self.site.honest.echo()
+            if self.read() or self.data:
+                break
 
     def read(self) -> bool:
         """Takes what has come. Returns whether the server has closed."""
@@ -136,16 +148,25 @@ def ask(path: str, *lines: bytes, line: bytes = b"", without: tuple[bytes, ...] 
     return b"\r\n".join([line or b"GET %s HTTP/1.1" % path.encode(), *kept, *lines, b"", b""])
 
 
+def read_refusal(peer: Peer) -> Answer:
+    """One whole answer and the end, with nothing that was not read."""
+    answer = read_answer(peer.read_to_end())
+    assert len(answer.rest) == int(answer.headers["content-length"])
+    assert "close" in answer.headers["connection"].lower().split(", ")
+    assert not peer.was_reset
+    return answer
+
+
 @contextmanager
 def attack(site: Site) -> Iterator[Peer]:
     """A peer of the site, of which nothing is left in the end."""
+    site.wait_until(lambda: not site.connections and not site.server.arrivals)
     site.begin()
     peer = Peer(site)
     try:
-        with gevent.Timeout(30 * DEADLINE):
-            site.honest.echo()
-            yield peer
-            site.honest.echo()
+        site.honest.echo()
+        yield peer
+        site.honest.echo()
     finally:
         peer.socket.close()
     site.check_nothing_is_left()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import gevent
 from flask import Flask, abort
 from gevent import socket as gevent_socket
 
@@ -33,6 +33,9 @@ class Lines(list[str]):
         pass
 
 
+TRACEBACKS = Lines()  # of the hub, which all servers have in common
+
+
 class Site:
     """One server with one application, in this process.
 
@@ -49,22 +52,20 @@ class Site:
     """
 
     def __init__(self, server: Config | None = None, **options: Any) -> None:
-        self.environs: list[dict[str, Any]] = []
+        self.environs: list[dict[str, str]] = []
         self.opened: list[str] = []
         self.messages: list[str | bytes] = []
         self.closes: list[int | None] = []
-        self.log, self.errors = Lines(), Lines()
+        self.log, self.errors = Lines(), TRACEBACKS
         self.app = Flask("hostile")
         self.ws = GreenWS(self.app, **options)
         self._add_routes()
         self.app.wsgi_app = self._recorded(self.app.wsgi_app)  # type: ignore[method-assign]
         self.server = WSGIServer(("127.0.0.1", 0), self.app, log=self.log, error_log=self.errors, config=server)
-        self._hub = gevent.get_hub()
-        self._hub.exception_stream = self.errors
         self.server.start()
         self.port: int = self.server.address[1]
         self.honest = Honest(self.port)
-        self._quiet = self._count()
+        self.begin()
 
     @property
     def connections(self) -> list[Connection]:
@@ -73,12 +74,14 @@ class Site:
 
     def wait_until(self, question: Callable[[], Any]) -> None:
         """Lets the honest client echo until the answer is yes."""
-        with gevent.Timeout(DEADLINE):
-            while not question():
-                self.honest.echo()
+        until = time.monotonic() + DEADLINE
+        while not question():
+            assert time.monotonic() < until, f"not within {DEADLINE} s"
+            self.honest.echo()
 
     def begin(self) -> None:
-        """Forgets what has been recorded."""
+        """Forgets what has been recorded, and notes what there is before a client comes."""
+        self._quiet = self._count()
         for record in (self.environs, self.opened, self.messages, self.closes, self.log, self.errors):
             record.clear()
 
@@ -90,10 +93,6 @@ class Site:
 
     def stop(self) -> None:
         self.honest.close()
-        self.wait_until_stopped()
-        del self._hub.exception_stream
-
-    def wait_until_stopped(self) -> None:
         self.server.stop(DEADLINE)
         assert self.errors == []
 
@@ -103,7 +102,7 @@ class Site:
 
     def _recorded(self, application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         def record(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            self.environs.append(dict(environ))
+            self.environs.append({name: value for name, value in environ.items() if isinstance(value, str)})
             return application(environ, start_response)
 
         return record

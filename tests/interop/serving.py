@@ -1,7 +1,7 @@
 """Serves an application in a process of its own, for clients that do not run on gevent.
 
-``serve`` is for the tests. As a program, this file is that process: ``python -m tests.interop.serving MODULE:FACTORY PORT``
-prints its port, and serves until its standard input ends; so it never outlives whoever started it, however that ended.
+``serve`` is for the tests. ``python -m tests.interop.serving MODULE:FACTORY PORT`` is that process.
+It prints its port and serves until its standard input ends; so it never outlives who started it, however that ended.
 """
 
 import os
@@ -32,11 +32,8 @@ def serve(factory: str, port: int = 0, **settings: object) -> Iterator[SimpleNam
     environ = os.environ | {f"FLASK_GREENWS_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "tests.interop.serving", factory, str(port)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with tempfile.TemporaryFile("w+") as log:
-
-        def read_log() -> str:
-            log.seek(0)
-            return log.read()
+    with tempfile.NamedTemporaryFile() as log:
+        read_log = Path(log.name).read_text  # by its name, for to move within ``log`` would move the server, too
 
         with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log, **pipes) as process:
             try:

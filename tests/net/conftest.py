@@ -47,6 +47,7 @@ class Net:
     def __init__(self) -> None:
         self.registry = Registry(1_000_000)
         self.recorder = Recorder()
+        self.pool_size = 1000
         self._made: list[Connection] = []
         self._sockets: list[socket.socket] = []
 
@@ -55,7 +56,7 @@ class Net:
         hooks = {name: options.pop(name) for name in ("between", "around", "on_close", "on_error") if name in options}
         if on_message is not None:
             hooks = {"on_close": self.recorder.on_close, "on_error": self.recorder.on_error, **hooks}
-        config = QUIET.replace(**options)
+        config = QUIET.replace(**{"pool_size": self.pool_size, **options})
         return Service(config, self.registry, "test", is_server=is_server, on_message=on_message, **hooks)
 
     def attach(self, sock: socket.socket, service: Service, **options: Any) -> Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -55,7 +56,7 @@ def test_pieces_are_masked_like_the_whole(payload: bytes, key: int, cuts: list[i
     places = [0, *sorted(min(cut, len(payload)) for cut in cuts), len(payload)]
     for codec in BUILDS:
         buffer = bytearray(payload)
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in pairwise(places):
             codec.mask.apply(buffer, start, stop, key, start)
         assert buffer == defined(payload, key, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -241,3 +242,20 @@ def test_payloads_are_unmasked_with_the_whole_key_wherever_they_are_cut(codec: S
         wire = header(BINARY, len(payload)) + key + xor(payload, key)
         for pieces in at_every_split(wire):
             assert decode(codec, pieces) == [payload]
+
+
+@pytest.mark.slow
+def test_holds_no_more_than_what_has_come(codec: SimpleNamespace) -> None:
+    """W18: at most twice the bytes of a message that trickles in; and nothing for those that are only announced."""
+    size = 1 << 15
+    window = bytearray(1)
+    for wire in (frame(BINARY, bytes(size))[:-1], frame(BEGIN_TEXT, bytes(size)), header(TEXT, 1 << 20) + KEY):
+        decoder = new_decoder(codec, max_size=1 << 20)
+        tracemalloc.start()
+        for byte in wire:
+            window[0] = byte
+            decoder.feed(window, 0, 1)
+            assert decoder.next() is None
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 2 * len(wire) + 4096

@@ -1,0 +1,13 @@
+from collections import deque
+
+from greenws.net.reactor import Pollable, Reactor
+
+class HandlerPool:
+    size: int
+    def __init__(self, reactor: Reactor, size: int) -> None: ...
+    @property
+    def reactor(self) -> Reactor: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def waiting(self) -> deque[Pollable]: ...

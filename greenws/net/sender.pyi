@@ -1,0 +1,50 @@
+from collections.abc import Callable
+from typing import Any, Literal
+
+from typing_extensions import Buffer
+
+from greenws.config import Config
+from greenws.net.connection import Connection
+from greenws.net.registry import Registry
+from greenws.net.stream import Stream
+
+class Service:
+    on_message: Callable[[Connection, str | bytes], object] | None
+    on_close: Callable[[Connection, int, str], object] | None
+    on_error: Callable[[Connection, BaseException], object] | None
+    between: Callable[[Connection], object] | None
+    around: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any] | None
+    dumps: Callable[[Any], str]
+    loads: Callable[[str | bytes], Any]
+    def __init__(
+        self,
+        config: Config,
+        registry: Registry,
+        name: str = "",
+        *,
+        is_server: bool = True,
+        on_message: Callable[[Connection, str | bytes], object] | None = None,
+        on_close: Callable[[Connection, int, str], object] | None = None,
+        on_error: Callable[[Connection, BaseException], object] | None = None,
+        between: Callable[[Connection], object] | None = None,
+        around: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any] | None = None,
+        dumps: Callable[[Any], str] = ...,
+        loads: Callable[[str | bytes], Any] = ...,
+    ) -> None: ...
+    @property
+    def config(self) -> Config: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_server(self) -> bool: ...
+
+class Sender(Stream):
+    @property
+    def service(self) -> Service: ...
+    def send(self, message: str | Buffer) -> None: ...
+    def send_json(self, value: Any) -> None: ...
+
+def as_bytes(message: Buffer) -> bytes: ...
+def offer(connection: Sender, frame: bytes, policy: Literal["close", "drop", "latest"]) -> Literal[0, 1, 2]: ...
