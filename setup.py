@@ -19,6 +19,7 @@ SOURCES = [
     "greenws/protocol/mask.pyx",
     "greenws/protocol/frames.py",
     "greenws/protocol/messages.py",
+    "greenws/net/closing.pyx",
     "greenws/net/connection.pyx",
     "greenws/net/pool.pyx",
     "greenws/net/reactor.pyx",

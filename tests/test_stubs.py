@@ -28,7 +28,7 @@ greenws\.net\.reactor\.Reactor\.__init__
 # Free attributes (`conn.room = "lobby"`): the instance has a __dict__, the type checker needs to be told.
 greenws\.net\.connection\.Connection\.__[gs]etattr__
 # A number that these modules import: it does not know where it comes from.
-greenws\.net\.(connection|receiver|sender)\.TICK
+greenws\.net\.(closing|connection|receiver|sender)\.TICK
 """
 
 # What else is wrong with the package is for `make types` to say.

@@ -11,7 +11,7 @@ from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
-from greenws.flaskext.context import in_fresh_context, run_in_context
+from greenws.flaskext.context import for_messages, for_the_end, run_in_context
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.view import View, before_wait
 from greenws.net.connection import Connection
@@ -53,8 +53,8 @@ class Route:
         config = state.config.replace(**self.options)
         hooks: dict[str, Any] = {}
         if isinstance(self.target, Endpoint):
-            hooks["on_message"] = in_fresh_context(state.app, self.target.on_message)
-            hooks["on_close"] = in_fresh_context(state.app, self.target.on_close)
+            hooks["on_message"] = for_messages(state.app, self.target.on_message)
+            hooks["on_close"] = for_the_end(state.app, self.target.on_close)
         else:
             hooks["between"] = before_wait
         return Service(
@@ -157,7 +157,9 @@ def serve_lean(
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(error)(environ, start_response)
     try:
-        answer = _open_lean(state, route, conn, upgrade, values, lambda: start_response("101 Switching Protocols", headers))
+        answer = _open_lean(
+            state, route, conn, upgrade, values, lambda: start_response("101 Switching Protocols", headers)
+        )
     except HTTPException as error:
         answer = error
     except (Exception, gevent.Timeout) as error:

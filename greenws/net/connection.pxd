@@ -1,14 +1,7 @@
-from greenws.net.receiver cimport Receiver
+from greenws.net.closing cimport Closing
 
-cdef class Connection(Receiver):
+cdef class Connection(Closing):
     cdef dict __dict__
-    cdef unsigned int deadline
-    cdef int result(self, int code, str reason) except -1
-    cdef int send_close(self, bytes payload) except -1
-    cdef int begin_closing(self) except -1
-    cdef int finish(self) except -1
-    cdef int _answer_close(self) except -1
-    cdef int _last_byte_sent(self) except -1
     cdef int _read_on(self) except -1
     cdef int _wake_receiver(self) except -1
     cdef int _wake_all(self) except -1

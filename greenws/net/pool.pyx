@@ -42,6 +42,7 @@ cdef class HandlerPool:
     def _work(self):
         cdef Pollable job
         cdef bint parked = False
+        me = current_greenlet()
         try:
             while True:
                 job = self.job
@@ -52,15 +53,15 @@ cdef class HandlerPool:
                     return
                 self._one_done()
                 parked = True
-                self.idle.append(current_greenlet())
-                self.reactor.wait_in_hub()
+                self.idle.append(me)
+                self.reactor.to_hub()
                 parked = False
         finally:
             # Killed in a handler, or while parked: it is counted no longer, and whoever waits gets another greenlet.
             if not parked:
                 self._one_done()
-            elif current_greenlet() in self.idle:
-                self.idle.remove(current_greenlet())
+            elif me in self.idle:
+                self.idle.remove(me)
 
     cdef int _one_done(self) except -1:
         self.running -= 1

@@ -37,6 +37,7 @@ cdef class Reactor:
     cdef int _report(self, Pollable item, unsigned int events) except -1
     cdef bint is_here(self) noexcept
     cdef int wait_in_hub(self) except -1
+    cdef int to_hub(self) except -1
 
 cpdef Reactor get_reactor()
 cdef int run_greenlet(object greenlet) except -1

@@ -319,6 +319,10 @@ cdef class Reactor:
         """Lets the hub run until somebody switches back to this greenlet."""
         if current_greenlet() is self.hub or not self.is_here():
             raise StateError("this call waits, so it needs a greenlet of the connection's own thread, and not the hub itself")
+        return self.to_hub()
+
+    cdef int to_hub(self) except -1:
+        """``wait_in_hub`` for who is known to be in a greenlet of this thread."""
         PyGreenlet_Switch(<PyGreenlet*> <PyObject*> self.hub, NULL, NULL)
         return 0
 

@@ -28,6 +28,7 @@ cdef class Receiver(Sender):
     cdef int start_ping(self) except -1
     cdef int _push(self, object message) except -1
     cdef object _pop(self)
+    cdef object take_message(self, timeout)
     cdef int _control(self, object event) except -1
     cdef int _pong(self, bytes payload) except -1
     cdef bytes _next_ping(self)

@@ -65,6 +65,9 @@ cdef class Receiver(Sender):
             OperationTimeout: none came in time. The connection is as before.
             StateError: another greenlet is receiving, or the connection is served by ``on_message``.
         """
+        return self.take_message(timeout)
+
+    cdef object take_message(self, timeout):
         if self.service.on_message is not None:
             raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
         if self.receiver is not None:
@@ -110,7 +113,7 @@ cdef class Receiver(Sender):
         Raises:
             ValueError: the message is not JSON. The connection stays open.
         """
-        return self.service.loads(self.receive(timeout))
+        return self.service.loads(self.take_message(timeout))
 
     def __iter__(self):
         return self
@@ -118,7 +121,7 @@ cdef class Receiver(Sender):
     def __next__(self):
         """Returns the next message. Stops when the connection has ended normally (1000, 1001, no code), or by our ``close``."""
         try:
-            return self.receive()
+            return self.take_message(None)
         except ConnectionClosed as error:
             if error.is_normal or self.ended_here:
                 raise StopIteration from None

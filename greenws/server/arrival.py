@@ -59,7 +59,7 @@ class Arrival(Watched):
             server.arrivals.discard(self)
             os.close(fd)
             raise
-        self.reactor.wheel.schedule(self, timeout)
+        self.reactor.wheel.schedule(self, min(timeout, server.config.handshake_timeout) if early else timeout)
         if answer is not None:
             self._answer(answer)
         elif early:
@@ -91,8 +91,8 @@ class Arrival(Watched):
                 self._linger()
                 return
             self._write(self._tls.send(b""))
-        if not self._data:  # however long it was idle: a head must come in one go
-            self.reactor.wheel.schedule(self, self._server.config.handshake_timeout)
+        if not self._data:  # however long it may be idle: a head must come in one go
+            self.reactor.wheel.schedule_sooner(self, self._server.config.handshake_timeout)
         self._data += data
         self._look()
 

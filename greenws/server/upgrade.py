@@ -71,7 +71,7 @@ class Upgrade:
         fd, self._fd = self._fd, -1
         registry = self.connection.service.registry
         self._server.registries.add(registry)
-        if registry.is_draining:
+        if registry.is_draining or self._server.is_stopping:
             self.connection.close(1001)
         self.connection.attach(fd, head, self._early, self._tls)
 

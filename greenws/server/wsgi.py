@@ -150,6 +150,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self.reuse_port = reuse_port
         self.arrivals: set[Arrival] = set()
         self.registries: set[Registry] = set()
+        self.is_stopping = False
         self._acceptor: Acceptor | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -165,6 +166,11 @@ class WSGIServer(pywsgi.WSGIServer):
             self.socket = listen(self.address, backlog=self.backlog, reuse_port=self.reuse_port)
             self.address = self.socket.getsockname()
         self.update_environ()
+
+    def start(self) -> None:
+        """Opens the listening socket and accepts connections. Does not block."""
+        self.is_stopping = False
+        super().start()
 
     def start_accepting(self) -> None:
         """Accepts connections. A full pool does not stop that: WebSockets need no place in it."""
@@ -233,6 +239,7 @@ class WSGIServer(pywsgi.WSGIServer):
         """Stops: no new connections, a Close (1001) to every WebSocket, ``timeout`` seconds for requests that run."""
         timeout = self.stop_timeout if timeout is None else timeout
         until = time.monotonic() + timeout
+        self.is_stopping = True
         self.close()
         for arrival in tuple(self.arrivals):
             arrival.close()
@@ -241,6 +248,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self._waiting.clear()
         for registry in tuple(self.registries):
             registry.drain(max(0.0, until - time.monotonic()))
+            registry.is_draining = False  # the application may be served again, by another server
         super().stop(max(0.0, until - time.monotonic()))
 
     # ---- logs

@@ -52,7 +52,7 @@ def broken(path: str, *, upgrade: bool) -> list[Head]:
     lines = 1 + (len(PARTS) if upgrade else 0)
     return [
         Head("H3 no version at all", b"GET " + at + b"\r\n\r\n", (400, 505)),
-        Head("H3 HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
+        Head("H3 preface of HTTP/2.0", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
         *(
             Head(f"H3 {version.decode()}", ask(path, line=b"GET " + at + b" " + version), (400, 505))
             for version in (b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2", b"HTTP/1.", b"HTTP/11", b"http/1.1", b"HTP/1.1")
@@ -102,9 +102,9 @@ def broken(path: str, *, upgrade: bool) -> list[Head]:
         target("H31 another port", b"http://app.example:81" + at),
         target("H31 a user", b"http://x@app.example" + at),
         target("H31 authority form", b"app.example:80"),
-        target("H31 authority form", b"app.example:80", b"CONNECT"),
+        target("H31 CONNECT", b"app.example:80", b"CONNECT"),
         target("H31 asterisk", b"*"),
-        target("H31 asterisk", b"*", b"OPTIONS"),
+        target("H31 OPTIONS", b"*", b"OPTIONS"),
         target("H32 escape character", at + b"\x1b[2J"),
         target("H32 NEL", at + b"\xc2\x85"),
         target("H32 fragment", at + b"#a"),

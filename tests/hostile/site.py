@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -48,7 +49,7 @@ class Site:
         opened: the paths of those connections that a handler got.
         messages: what the handlers got.
         closes: the codes with which they ended.
-        log, errors: the access log; tracebacks.
+        log, errors: the access log; tracebacks, and what the application logged.
     """
 
     def __init__(self, server: Config | None = None, **options: Any) -> None:
@@ -58,6 +59,7 @@ class Site:
         self.closes: list[int | None] = []
         self.log, self.errors = Lines(), TRACEBACKS
         self.app = Flask("hostile")
+        self.app.logger.addHandler(logging.StreamHandler(TRACEBACKS))
         self.ws = GreenWS(self.app, **options)
         self._add_routes()
         self.app.wsgi_app = self._recorded(self.app.wsgi_app)  # type: ignore[method-assign]

@@ -1,0 +1,10 @@
+from greenws.net.receiver cimport Receiver
+
+cdef class Closing(Receiver):
+    cdef unsigned int deadline
+    cdef int result(self, int code, str reason) except -1
+    cdef int send_close(self, bytes payload) except -1
+    cdef int begin_closing(self) except -1
+    cdef int finish(self) except -1
+    cdef int _answer_close(self) except -1
+    cdef int _last_byte_sent(self) except -1

@@ -1,0 +1,221 @@
+"""TLS: pages and WebSockets on one port, parked like plain ones."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import gevent
+import pytest
+from gevent import socket, ssl
+
+from greenws.config import Config
+from tests.leaks import greenlets
+from tests.server.conftest import upgrade_request
+
+GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSE = b"\x88\x80\0\0\0\0"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A certificate for localhost that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certfile, keyfile = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        + ["-keyout", str(keyfile), "-out", str(certfile)],
+        check=True,
+        capture_output=True,
+    )
+    return str(certfile), str(keyfile)
+
+
+@pytest.fixture()
+def wrap(certificate):
+    """Encrypts a client's socket and checks the server's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate[0])
+    return lambda sock: context.wrap_socket(sock, server_hostname="localhost")
+
+
+@pytest.fixture()
+def site(site, certificate):
+    return site.start(certfile=certificate[0], keyfile=certificate[1])
+
+
+def frame(payload, opcode=2):
+    """A client's frame with the masking key 0."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8, "big")
+    if 126 <= size < 65536:
+        length = b"\xfe" + size.to_bytes(2, "big")
+    return bytes([0x80 | opcode]) + length + b"\0\0\0\0" + payload
+
+
+@pytest.mark.parametrize("path", ["/echo", "/view"])
+def test_an_echo_over_wss(site, wrap, path):
+    client = site.client(wrap)
+    client.send(upgrade_request(path, Origin="https://localhost"))
+    assert client.head()[0] == 101
+    client.send(frame(b"hello", 1))
+    assert client.read(7) == b"\x81\x05hello"
+    client.send(CLOSE)
+    assert client.rest() == b"\x88\x00"
+
+
+def test_the_origin_must_be_https_too(site, wrap):
+    client = site.client(wrap)
+    client.send(upgrade_request(Origin="http://localhost"))
+    assert client.response()[0] == 403
+
+
+@pytest.mark.parametrize("size", [1, 16384, 16385, 300_000, 1_000_000])
+def test_large_messages_over_wss(site, wrap, size):
+    client = site.client(wrap)
+    client.send(upgrade_request())
+    assert client.head()[0] == 101
+    message = os.urandom(size)
+    sender = gevent.spawn(client.send, frame(message))
+    header = 2 if size < 126 else 4 if size < 65536 else 10
+    client.read(header)
+    assert client.read(size) == message
+    sender.get(timeout=5)
+
+
+def test_early_frames_in_the_record_of_the_handshake(site, wrap):
+    client = site.client(wrap)
+    client.send(upgrade_request() + frame(b"a") + frame(b"b") + CLOSE)
+    assert client.head()[0] == 101
+    assert client.rest() == b"\x82\x01a\x82\x01b\x88\x00"
+
+
+def test_pages_keep_alive_and_pipelining_over_https(site, wrap):
+    client = site.client(wrap)
+    post = b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20000
+    client.send(GET + post + GET)
+    assert [len(client.response()[2]) for _ in range(3)] == [5, 20000, 5]
+    client.send(GET)
+    assert client.response()[2] == b"index"
+    client.send(upgrade_request())
+    assert client.head()[0] == 101
+
+
+def test_expect_100_continue_over_https(site, wrap):
+    client = site.client(wrap)
+    client.send(b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert client.head()[0] == 100
+    client.send(b"hello")
+    assert client.response()[2] == b"hello"
+
+
+def test_a_client_byte_by_byte(site, wrap):
+    """Every record in pieces: the handshake of TLS, that of WebSocket, and frames."""
+    ours, theirs = socket.socketpair()
+    outer = socket.create_connection(site.server.address)
+
+    def forward(source, sink, size):
+        try:
+            while data := source.recv(65536):
+                for at in range(0, len(data), size):
+                    sink.sendall(data[at : at + size])
+                    gevent.sleep(0)
+        except OSError:
+            pass
+
+    pumps = [gevent.spawn(forward, theirs, outer, 1), gevent.spawn(forward, outer, theirs, 7)]
+    with wrap(ours) as client:
+        client.sendall(upgrade_request() + frame(b"hello", 1))
+        data = b""
+        while not data.endswith(b"\x81\x05hello"):
+            data += client.recv(65536)
+    gevent.killall(pumps)
+    theirs.close()
+    outer.close()
+
+
+@pytest.mark.parametrize("path", ["/echo"])
+def test_a_quiet_connection_is_parked(site, wrap, path):
+    """No greenlet waits for it."""
+    clients = [site.client(wrap) for _ in range(10)]
+    gevent.idle()
+    before = len(greenlets())
+    for client in clients:
+        client.send(upgrade_request(path))
+        assert client.head()[0] == 101
+    gevent.idle()
+    assert len(greenlets()) == before
+    idle = [site.client(wrap) for _ in range(10)]
+    for client in idle:
+        client.send(GET)
+        assert client.response()[2] == b"index"
+    gevent.idle()
+    assert len(greenlets()) == before
+
+
+def test_a_plain_request_to_the_encrypted_port_is_closed(site):
+    client = site.client()
+    client.send(GET)
+    assert b"index" not in client.rest()
+
+
+def test_a_client_that_does_not_trust_the_certificate_leaves_nothing(site):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def wrap(sock):
+        try:
+            return context.wrap_socket(sock, server_hostname="localhost")
+        finally:
+            sock.close()
+
+    with pytest.raises(ssl.SSLError):
+        site.client(wrap)
+    with gevent.Timeout(5):
+        while site.server.arrivals:
+            gevent.idle()
+
+
+def test_stop_says_1001_over_wss(site, wrap):
+    client = site.client(wrap)
+    client.send(upgrade_request())
+    assert client.head()[0] == 101
+    stopping = gevent.spawn(site.server.stop, 5)
+    assert client.read(4) == b"\x88\x02\x03\xe9"
+    client.send(b"\x88\x82\0\0\0\0\x03\xe9")
+    assert client.rest() == b""
+    stopping.get(timeout=5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drip", [False, True])
+def test_a_tls_handshake_that_is_not_finished_is_closed_at_the_deadline(site, certificate, drip):
+    site.server.stop(1)
+    site.start(certfile=certificate[0], keyfile=certificate[1], config=Config(handshake_timeout=0.4))
+    client = site.client()
+
+    def run():
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
+        try:
+            for byte in hello:
+                client.send(bytes([byte]))
+                gevent.sleep(0.05)
+        except OSError:
+            pass
+
+    dripper = gevent.spawn(run if drip else lambda: None)
+    with gevent.Timeout(3):
+        client.rest()
+    dripper.kill()
+
+
+def test_a_lost_client_in_the_middle_of_everything(site, wrap):
+    client = site.client(wrap)
+    client.send(upgrade_request())
+    assert client.head()[0] == 101
+    client.send(frame(b"x" * 1000)[:500])
+    raw = socket.socket(fileno=client.socket.detach())
+    raw.close()
+    with gevent.Timeout(5):
+        while len(site.app.extensions["greenws"].registry):
+            gevent.idle()
