@@ -76,6 +76,7 @@ class Snapshot:
         self.greenlets = {id(item) for item in greenlets()}
         self.connections = {id(item) for item in connections()}
         self.watched, self.deadlines = reactor.count, reactor.wheel.count
+        self.running = reactor.pool.running if reactor.pool is not None else 0
 
     def leaks(self) -> list[str]:
         """What there is now and was not then, in words."""
@@ -87,7 +88,7 @@ class Snapshot:
             found.append(f"{reactor.count - self.watched} descriptors in the reactor")
         if reactor.wheel.count != self.deadlines:
             found.append(f"{reactor.wheel.count - self.deadlines} items on the wheel")
-        if reactor.pool is not None and (reactor.pool.running or reactor.pool.waiting):
+        if reactor.pool is not None and (reactor.pool.running > self.running or reactor.pool.waiting):
             found.append(f"the pool: {reactor.pool.running} running, {len(reactor.pool.waiting)} waiting")
         return found
 

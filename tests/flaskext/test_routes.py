@@ -144,7 +144,9 @@ def test_an_upgrade_that_breaks_the_rules_is_refused(app, ws, request_context, h
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    response = app.test_client().get("/echo", headers={**valid, **headers}, data=b"12345" if "Content-Length" in headers else None)
+    response = app.test_client().get(
+        "/echo", headers={**valid, **headers}, data=b"12345" if "Content-Length" in headers else None
+    )
     assert response.status_code == status
     if "Sec-WebSocket-Version" in headers:
         assert response.headers["Sec-WebSocket-Version"] == "13"

@@ -12,7 +12,7 @@ from greenws.config import Config
 from greenws.flaskext.testing import TestClient, UpgradeRefused
 
 
-@pytest.fixture()
+@pytest.fixture
 def log(ws):
     log = []
 

@@ -27,7 +27,7 @@ def serve(factory: str, port: int = 0, **settings: object) -> Iterator[SimpleNam
         settings: of GreenWS, for an application that reads its environment.
 
     Yields:
-        What has the ``port``, the ``url`` of a WebSocket route (``server.url("/echo")``), and the ``log`` so far.
+        What has the ``port``, the ``pid``, the ``url`` of a WebSocket route (``server.url("/echo")``), and the ``log``.
     """
     environ = os.environ | {f"FLASK_GREENWS_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "tests.interop.serving", factory, str(port)]
@@ -39,7 +39,9 @@ def serve(factory: str, port: int = 0, **settings: object) -> Iterator[SimpleNam
             try:
                 line = process.stdout.readline()
                 assert line, f"the server did not start:\n{read_log()}"
-                yield SimpleNamespace(port=int(line), url=f"ws://127.0.0.1:{int(line)}".__add__, log=read_log)
+                yield SimpleNamespace(
+                    port=int(line), pid=process.pid, url=f"ws://127.0.0.1:{int(line)}".__add__, log=read_log
+                )
             finally:
                 process.stdin.close()
                 try:

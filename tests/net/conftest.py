@@ -51,7 +51,9 @@ class Net:
         self._made: list[Connection] = []
         self._sockets: list[socket.socket] = []
 
-    def service(self, on_message: Callable[..., Any] | None = None, *, is_server: bool = True, **options: Any) -> Service:
+    def service(
+        self, on_message: Callable[..., Any] | None = None, *, is_server: bool = True, **options: Any
+    ) -> Service:
         """A service whose ``options`` are settings, or hooks of a Service."""
         hooks = {name: options.pop(name) for name in ("between", "around", "on_close", "on_error") if name in options}
         if on_message is not None:
@@ -149,13 +151,13 @@ class Peer:
         self.socket.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def net() -> Iterator[Net]:
     made = Net()
     yield made
     made.end()
 
 
-@pytest.fixture()
+@pytest.fixture
 def recorder(net: Net) -> Recorder:
     return net.recorder

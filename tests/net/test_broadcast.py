@@ -47,7 +47,9 @@ def test_clients_mask_what_they_broadcast(net):
 def test_it_is_encoded_once(net, monkeypatch):
     encoded = []
     encode = module.encode_frame
-    monkeypatch.setattr(module, "encode_frame", lambda *args, **options: encoded.append(args) or encode(*args, **options))
+    monkeypatch.setattr(
+        module, "encode_frame", lambda *args, **options: encoded.append(args) or encode(*args, **options)
+    )
     assert broadcast([net.pair()[0] for _ in range(10)], "x") == 10
     assert len(encoded) == 1
 

@@ -266,7 +266,10 @@ def test_after_the_close_of_the_peer_nothing_more_is_read(net):
     """HARDENING W21 to W23."""
     server, peer = net.bare()
     peer.socket.sendall(
-        b"\x88\x80\0\0\0\0" + b"\x81\x81\0\0\0\0x" + b"\x88\x82\0\0\0\0\x03\xe8" + b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
+        b"\x88\x80\0\0\0\0"
+        + b"\x81\x81\0\0\0\0x"
+        + b"\x88\x82\0\0\0\0\x03\xe8"
+        + b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
     )
     assert drain(server) == ([], (1005, ""))
     assert server.close_code == 1005

@@ -173,7 +173,9 @@ def test_free_attributes(net):
     assert not hasattr(server, "room")
 
 
-@pytest.mark.parametrize("name", ["id", "path", "remote_addr", "subprotocol", "latency", "closed", "close_code", "close_reason"])
+@pytest.mark.parametrize(
+    "name", ["id", "path", "remote_addr", "subprotocol", "latency", "closed", "close_code", "close_reason"]
+)
 def test_what_a_connection_says_of_itself_cannot_be_overwritten(net, name):
     server, _ = net.pair()
     with pytest.raises(AttributeError):

@@ -10,14 +10,14 @@ from greenlet import getcurrent
 from greenws.net.reactor import get_reactor
 
 
-@pytest.fixture()
+@pytest.fixture
 def pool(net):
     """The pool of this process, which is made with the first connection."""
     net.pair()
     return get_reactor().pool
 
 
-@pytest.fixture()
+@pytest.fixture
 def small_pool(net, pool):
     """The pool with room for three handlers at once."""
     size = pool.size
@@ -48,7 +48,7 @@ class Gate:
             self.inside.remove(message)
 
 
-@pytest.fixture()
+@pytest.fixture
 def gate():
     gate = Gate()
     yield gate

@@ -10,7 +10,7 @@ import pytest
 from greenws.net.registry import RESERVE, Registry, default_limit
 
 
-@pytest.fixture()
+@pytest.fixture
 def net(net):
     """Each test's connections are in a registry of their own; ``net.registry`` is that of both sides otherwise."""
     yield net

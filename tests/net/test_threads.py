@@ -13,7 +13,7 @@ from gevent.threadpool import ThreadPool
 from greenws.errors import ConnectionClosed
 
 
-@pytest.fixture()
+@pytest.fixture
 def threads() -> Iterator[ThreadPool]:
     pool = ThreadPool(4)
     yield pool

@@ -40,6 +40,8 @@ def test_the_setting_takes_effect():
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("file", FILES)
 def test_connections_on_watchers(file):
-    done = run("-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", f"tests/net/{file}", reactor="watchers")
+    done = run(
+        "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", f"tests/net/{file}", reactor="watchers"
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     assert " passed" in done.stdout

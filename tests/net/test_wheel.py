@@ -71,12 +71,12 @@ class Item:
         return self.answer
 
 
-@pytest.fixture()
+@pytest.fixture
 def loop() -> Loop:
     return Loop()
 
 
-@pytest.fixture()
+@pytest.fixture
 def wheel(loop: Loop) -> Wheel:
     return Wheel(loop, lambda: loop.now)
 

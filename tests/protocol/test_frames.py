@@ -59,6 +59,7 @@ def read(codec: SimpleNamespace, wire: bytes, masked: bool, rsv1: bool = False, 
 def test_writes_a_header(
     codec: SimpleNamespace, wire: str, first: int, length: int, key: int | None, rsv1: bool
 ) -> None:
+    assert codec.frames.MAX_HEADER == max(len(row[0]) for row in HEADERS_BOTH_WAYS) // 2
     for at in (0, 5):
         buffer = bytearray(b"\xee" * (at + codec.frames.MAX_HEADER))
         size = codec.frames.write_header(buffer, at, first, length, key is not None, key or 0)

@@ -143,7 +143,9 @@ class Site:
             for message in conn:
                 conn.send(message)
 
-    def start(self, application: Callable[..., Any] | None = None, *, config: Config | None = None, **options: Any) -> Site:
+    def start(
+        self, application: Callable[..., Any] | None = None, *, config: Config | None = None, **options: Any
+    ) -> Site:
         """Starts the server, with a middleware perhaps in place of the application."""
         self.server = WSGIServer(
             ("127.0.0.1", 0), application or self.app, log=None, error_log=None, config=config, **options
@@ -173,7 +175,7 @@ class Site:
             self.server.stop(1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def site() -> Iterator[Site]:
     made = Site()
     yield made

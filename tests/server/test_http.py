@@ -10,7 +10,7 @@ from greenws.config import Config
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture()
+@pytest.fixture
 def site(site):
     return site.start()
 

@@ -15,7 +15,7 @@ from gevent import socket
 from greenws.server.listener import Acceptor, listen
 
 
-@pytest.fixture()
+@pytest.fixture
 def accepted():
     """What an acceptor handed over; closed at the end."""
     found = []
@@ -24,7 +24,7 @@ def accepted():
         os.close(fd)
 
 
-@pytest.fixture()
+@pytest.fixture
 def listener():
     sock = listen(("127.0.0.1", 0))
     yield sock
@@ -85,7 +85,6 @@ def test_a_turn_accepts_no_more_than_a_batch(listener, accepted):
             super().on_ready(readable)
             turns.append(len(accepted) - before)
 
-    acceptor.stop()
     acceptor = Counting(listener, lambda fd, address: accepted.append((fd, address)), max_accept=3)
     clients = [stdlib_socket.create_connection(listener.getsockname()) for _ in range(8)]  # without a turn of the loop
     gevent.idle()

@@ -23,16 +23,17 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     certfile, keyfile = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-        + ["-keyout", str(keyfile), "-out", str(certfile)],
+        (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=localhost "
+            f"-addext subjectAltName=DNS:localhost -keyout {keyfile} -out {certfile}"
+        ).split(),
         check=True,
         capture_output=True,
     )
     return str(certfile), str(keyfile)
 
 
-@pytest.fixture()
+@pytest.fixture
 def wrap(certificate):
     """Encrypts a client's socket and checks the server's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -40,7 +41,7 @@ def wrap(certificate):
     return lambda sock: context.wrap_socket(sock, server_hostname="localhost")
 
 
-@pytest.fixture()
+@pytest.fixture
 def site(site, certificate):
     return site.start(certfile=certificate[0], keyfile=certificate[1])
 
