@@ -25,8 +25,8 @@ def has_teardown(app: Flask) -> bool:
 def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, str | bytes], None]:
     """Returns ``on_message`` so that each message has an app context of its own, torn down behind it.
 
-    While nobody wants to know of its end, contexts are kept and used again, one by each call that runs, and only ``g`` is
-    emptied: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
+    While nobody wants to know of its end, contexts are kept and used again, one by each call that runs, and only ``g``
+    is emptied: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
     behind it, so that nothing of one connection is seen by the next.
     """
     # Looked up once: these lists and dicts stay the same objects however many functions and receivers come and go.

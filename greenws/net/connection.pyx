@@ -111,6 +111,8 @@ cdef class Connection(Closing):
 
     def _send_first(self, bytes head, queued):
         cdef Outbox waiting = queued
+        if waiting is None and not head:
+            return
         if waiting is None:
             self.write(<const unsigned char*> PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head), "", 0)
         else:

@@ -72,7 +72,6 @@ cdef class Receiver(Sender):
             raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
         if self.receiver is not None:
             raise StateError("another greenlet is already receiving from this connection")
-        self.busy = False
         if self.state == CONNECTING:
             self.before_io()
         if self.service.between is not None:
@@ -84,10 +83,9 @@ cdef class Receiver(Sender):
         if self.first is None:
             raise self.closed_error()
         message = self._pop()
-        self.busy = True  # until the next call: a Close that the peer has sent meanwhile is answered behind the answer to this
         self.corked = self.first is not None
-        if self.paused and self.first is None:
-            self.reactor.defer(self)
+        if self.first is None and (self.paused or self.state == CLOSING):
+            self.reactor.defer(self)  # a Close that came behind this message is answered when the caller next waits
         return message
 
     def _wait_for_message(self, timeout):
@@ -156,6 +154,8 @@ cdef class Receiver(Sender):
                 self._control(event)
                 if self.state == CLOSED:
                     return 0
+                if self.failed:
+                    break  # RFC 6455 §7.1.7: nothing behind it is looked at
         if decoder._is_idle():
             self.decoder = None
             self.partial_since = 0

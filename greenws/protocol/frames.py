@@ -62,6 +62,8 @@ def read_header(buffer: bytearray, start: int, stop: int, masked: bool, rsv1_all
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "frame length is not in its shortest form")
     elif length == 127:
         size = 10
+        if have > 2 and buffer[start + 2] >= 0x80:  # §5.2: the most significant bit must be 0
+            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "frame length has its highest bit set")
         if have < size:
             return 0
         length = _read_long(buffer, start + 2)
@@ -98,8 +100,6 @@ def _read_long(buffer: bytearray, at: int) -> int:
     length = 0
     for i in range(8):
         length = length << 8 | buffer[at + i]
-    if length > 0x7FFFFFFFFFFFFFFF:  # §5.2: the most significant bit must be 0
-        raise ProtocolError(CloseCode.PROTOCOL_ERROR, "frame length has its highest bit set")
     if length < 65536:
         raise ProtocolError(CloseCode.PROTOCOL_ERROR, "frame length is not in its shortest form")
     return length

@@ -48,5 +48,5 @@ cdef class MessageDecoder:
     cdef object _data_payload(self)
     @cython.locals(chunk=bytes)
     cdef int _check_text(self, bytearray message, Py_ssize_t size) except -1
-    @cython.locals(opcode=int, payload=bytes)
+    @cython.locals(opcode=int)
     cdef object _finish_message(self, bytearray message)

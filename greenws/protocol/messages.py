@@ -234,13 +234,12 @@ class MessageDecoder:
         opcode = self._opcode
         self._opcode = 0
         self._message = None
-        payload = bytes(message)
+        self._split = b""
         if self._compressed:
-            payload = self.extension.decode(payload, self.max_size)  # type: ignore[attr-defined]
+            message = bytearray(self.extension.decode(bytes(message), self.max_size))  # type: ignore[attr-defined]
         if opcode == 2:
-            return payload
+            return mask.data(message, 0, len(message))
         try:
-            self._split = b""
-            return payload.decode()
+            return mask.text(message, 0, len(message))
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None

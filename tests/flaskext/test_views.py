@@ -156,6 +156,23 @@ def test_an_error_after_the_first_use_is_1011_and_reported_once(route, connect, 
     assert reports.logged == [f"ERROR Exception on WebSocket '/view' ZeroDivisionError('{when}')"]
 
 
+def test_a_view_that_receives_once_and_then_pushes_ends_with_its_peer(route, connect, reports):
+    @route
+    def view(conn):
+        topic = conn.receive()
+        while True:
+            conn.send(topic)
+            gevent.idle()
+
+    with connect("/view") as peer:
+        peer.send("news")
+        assert [peer.receive(5) for _ in range(3)] == ["news"] * 3
+        peer.close()
+        assert peer.wait_closed(2), "the closing handshake is left to its timeout"
+    gevent.idle()
+    assert reports.logged == []
+
+
 def test_a_close_of_the_peer_that_is_not_normal_is_no_error_of_the_view(route, connect, reports):
     log = []
 

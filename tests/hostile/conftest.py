@@ -1,4 +1,4 @@
-"""The server that the hostile clients talk to. One serves all tests: what a case leaves behind, the next one meets."""
+"""The server that the hostile clients talk to. It serves a whole file: what a case leaves, the next one meets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.hostile.site import TRACEBACKS, Site, serve
 from tests.leaks import Snapshot, warm_up
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     hub = gevent.get_hub()
     hub.exception_stream = TRACEBACKS
@@ -26,7 +26,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         assert before.leaks() == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """With the settings that everybody gets."""
     yield from serve()

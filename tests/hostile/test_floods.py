@@ -10,9 +10,11 @@ import pytest
 
 from tests.hostile.peer import BYE, BYE_ANSWER, HI, Peer, ask, attack, read_answer, read_frames, read_refusal
 from tests.hostile.site import Site, serve
-from tests.wire import PING, PONG, frame
+from tests.wire import PING, PONG, TEXT, frame
 
 MEBIBYTE = 1 << 20
+
+STYLES = ["/event", "/view", "/lean", "/leanview"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,20 @@ def test_ten_thousand_unasked_pongs(site: Site, path: str, payload: bytes) -> No
         peer.socket.close()
         site.wait_until(lambda: site.closes == [1008])
         assert site.messages == []
+
+
+@pytest.mark.parametrize("path", STYLES)
+def test_nothing_behind_a_control_frame_too_many_is_looked_at(site: Site, path: str) -> None:
+    """RFC 6455 §7.1.7. A message before it is answered first, while what is behind it is there already."""
+    with attack(site) as peer:
+        peer.upgrade(path)
+        peer.send([HI + frame(PONG) * 101 + frame(TEXT, b"bad") + frame(PONG) + BYE])
+        *before, (last, code, _) = read_frames(peer.read_to_end())
+        assert (last, code) == ("close", 1008)
+        assert before in ([], ["hi"])
+        peer.socket.close()
+        site.wait_until(lambda: site.closes == [1008])
+        assert site.messages in ([], ["hi"])
 
 
 def test_as_many_control_frames_as_are_allowed(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Pairs of connections over a socket pair: a server's side and a client's, or one side and the bare socket of its peer."""
+"""Connections over a socket pair: a server's side and a client's, or one side and the bare socket of its peer."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_what_is_sent_before_the_close_arrives_before_it(net):
 
 @pytest.mark.slow
 def test_a_silent_peer_is_left_after_close_timeout(net):
-    server, peer = net.bare(net.service(close_timeout=0.2))
+    server, peer = net.bare(net.service(close_timeout=1))
     server.close(4000, "bye")
     assert not server.wait_closed(0.05)
     assert server.wait_closed(5)
@@ -295,6 +295,34 @@ def test_what_came_before_the_close_is_answered_before_it(net):
     peer.send(CLOSE, payload(1000))
     assert peer.frames() == [(1, b"a"), (1, b"b"), (CLOSE, payload(1000))]
     assert server.wait_closed(5)
+
+
+@pytest.mark.parametrize("then", ["wait_closed", "push", "nothing"])
+def test_the_peers_close_is_answered_though_nobody_receives_any_more(net, then):
+    """Receive what is wanted, then only push: the peer need not wait for our close_timeout."""
+    server, peer = net.bare(net.service(close_timeout=25))
+    peer.send(1, b"subscribe")
+    assert server.receive(5) == "subscribe"
+    pushed = []
+
+    def push():
+        while True:
+            server.send("news")
+            pushed.append(True)
+            gevent.idle()
+
+    worker = gevent.spawn({"wait_closed": server.wait_closed, "push": push, "nothing": lambda: None}[then])
+    gevent.idle()
+    peer.send(CLOSE, payload(1000))
+    with gevent.Timeout(2):
+        frames = peer.frames()
+    assert frames[-1] == (CLOSE, payload(1000))
+    assert set(frames[:-1]) <= {(1, b"news")}
+    worker.join(timeout=5)
+    assert worker.dead
+    if then == "push":
+        assert pushed
+        assert isinstance(worker.exception, ConnectionClosed)
 
 
 def test_a_failure_is_told_to_the_peer_even_while_it_sends(net):

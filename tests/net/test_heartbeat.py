@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -48,14 +49,14 @@ def test_ten_thousand_connections_of_one_second_never_ping_in_one_burst(begin, i
 
 def test_few_connections_are_spread_as_well():
     beats = sorted(first_beat(number, INTERVAL) for number in range(1, 9))
-    gaps = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(beats)]
     assert min(gaps) >= INTERVAL // 8 // 2
 
 
 def test_a_peer_that_answers_is_pinged_once_an_interval():
     pings, death = run(5000, lambda tick: tick + 3)
     assert death is None
-    assert {after - before for before, after in zip(pings, pings[1:], strict=False)} == {INTERVAL}
+    assert {after - before for before, after in pairwise(pings)} == {INTERVAL}
 
 
 @pytest.mark.parametrize(("interval", "timeout"), [(200, 200), (200, 50), (50, 200), (1, 1), (10, 300)])

@@ -111,7 +111,7 @@ def test_greenlets_are_reused(net, pool):
 def test_a_handler_that_blocks_blocks_nobody_else(net, gate):
     peers(net, gate, 5)
     echo = net.service(lambda conn, message: conn.send(message))
-    server, client = net.pair(echo)
+    _, client = net.pair(echo)
     client.send("x")
     assert client.receive(5) == "x"
     assert gate.inside == list("01234")

@@ -111,7 +111,7 @@ def write():
     done.append(True)
 
 monkey.get_original("_thread", "start_new_thread")(write, ())  # a thread of the system, not a greenlet
-with gevent.Timeout(10):
+with gevent.Timeout(4):  # less than close_timeout
     for number in range(100):
         assert client.receive() == str(number) * 1000
     assert client.wait_closed()
