@@ -15,7 +15,7 @@ package := setup.py setup.cfg pyproject.toml $(compiled)
 .PHONY: help setup demo test test-all style types layers coverage clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## everything that the words below need, in .venv
 
