@@ -43,11 +43,6 @@ class Route:
         self.options = options
         self.request_context = request_context
 
-    @property
-    def is_event_style(self) -> bool:
-        """Whether messages go to ``on_message``; else the view receives them."""
-        return isinstance(self.target, Endpoint)
-
     def make_service(self, state: AppState, name: str) -> Service:
         """Returns what the connections of this route share in one application."""
         config = state.config.replace(**self.options)

@@ -35,7 +35,9 @@ class AppState:
         self.app = app
         self.config = config
         self.registry = Registry(config.max_connections)
-        self._services: dict[str, tuple[Route, Service]] = {}
+        self._services: dict[str, Service] = {}
+        self._views_seen = 0
+        self._has_lean = False
         self._inner = app.wsgi_app
         app.wsgi_app = self  # type: ignore[method-assign]
         app.register_error_handler(WebsocketMismatch, self._mismatch)
@@ -51,14 +53,14 @@ class AppState:
         return serve(self, route, self._service(route, request.endpoint), values)
 
     def _service(self, route: Route, endpoint: str) -> Service:
-        known = self._services.get(endpoint)
-        if known is None:
-            known = self._services[endpoint] = route, route.make_service(self, endpoint)
-        return known[1]
+        service = self._services.get(endpoint)
+        if service is None:
+            service = self._services[endpoint] = route.make_service(self, endpoint)
+        return service
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI: routes without a request context are served here, everything else by Flask."""
-        if "HTTP_UPGRADE" in environ:
+        if "HTTP_UPGRADE" in environ and self._may_be_lean():
             try:
                 # Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
                 adapter = self.app.create_url_adapter(self.app.request_class(environ))
@@ -66,11 +68,20 @@ class AppState:
                 endpoint, values = adapter.match()
             except (HTTPException, RoutingException):
                 return self._inner(environ, start_response)  # Flask answers, with its error handlers
-            route = getattr(self.app.view_functions.get(endpoint), "greenws_route", None)
+            route = _route_of(self.app.view_functions.get(endpoint))
             if route is not None and not route.request_context:
                 service = self._service(route, endpoint)
                 return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
         return self._inner(environ, start_response)
+
+    def _may_be_lean(self) -> bool:
+        """Whether the application has a route without a request context; else Flask alone needs to match the rule."""
+        views = self.app.view_functions
+        if len(views) != self._views_seen:
+            self._views_seen = len(views)
+            routes = map(_route_of, views.values())
+            self._has_lean = any(route is not None and not route.request_context for route in routes)
+        return self._has_lean
 
     def _mismatch(self, error: WebsocketMismatch) -> Response | WebsocketMismatch:
         """A WebSocket route without an upgrade request gets 426; an ordinary route with one keeps Flask's 400."""
@@ -92,3 +103,8 @@ class AppState:
         from greenws.flaskext.testing import TestClient
 
         return TestClient(self.app)
+
+
+def _route_of(view: object) -> Route | None:
+    route = getattr(view, "greenws_route", None)
+    return route if isinstance(route, Route) else None

@@ -25,7 +25,8 @@ def is_origin_allowed(
     Args:
         origin: the Origin header. None is allowed: then it is not a browser, which has no one else's cookies to abuse.
         host: the Host header.
-        secure: whether the connection is encrypted, so that the origin of the host itself is an ``https`` one.
+        secure: whether the connection is encrypted, so that the origin of the host itself is an ``https`` one. If it is
+            not, that origin may be ``https`` all the same: a proxy in front may speak TLS and say nothing of it here.
         allowed: None for the origin of ``host`` alone, "*" for all, else exact origins: ``scheme://host[:port]``.
             They are compared by scheme, host and port, not by their text. ``null`` is never one of them.
     """
@@ -35,7 +36,7 @@ def is_origin_allowed(
     if wanted is None:
         return False
     if allowed is None:
-        return wanted == _origin_of_host(host, secure)
+        return wanted == _origin_of_host(host, secure or wanted[0] == "https")
     return wanted in map(_parse_origin, (allowed,) if isinstance(allowed, str) else allowed)
 
 

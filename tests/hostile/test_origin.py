@@ -56,7 +56,7 @@ def test_two_origin_headers_are_refused(site: Site, path: str, way: str) -> None
 @pytest.mark.parametrize(
     "origin",
     [
-        b"https://app.example",
+        b"https://app.example:444",
         b"http://app.example:81",
         b"http://evil.example",
         b"null",
@@ -75,6 +75,7 @@ def test_without_a_list_only_the_host_itself_is_allowed(site: Site, path: str, o
         ("/list", [b"Origin: https://app.example:443"]),
         ("/leanlist", [b"origin: HTTPS://APP.EXAMPLE"]),
         ("/event", [b"Origin: http://app.example"]),
+        ("/event", [b"Origin: https://app.example"]),  # TLS ends at a proxy
         ("/lean", [b"Origin: http://app.example:80"]),
         ("/list", []),
         ("/event", []),

@@ -65,7 +65,10 @@ def test_compares_with_a_list(origin: str, expected: bool) -> None:
         ("http://127.0.0.1:8000", "127.0.0.1:8000", False, True),
         ("http://[::1]:8000", "[::1]:8000", False, True),
         ("http://app.example", "app.example", True, False),
-        ("https://app.example", "app.example", False, False),
+        ("https://app.example", "app.example", False, True),  # TLS ends at a proxy that does not say so
+        ("https://app.example:443", "app.example", False, True),
+        ("https://app.example:8443", "app.example", False, False),
+        ("https://app.example", "app.example:80", False, False),
         ("http://app.example:8000", "app.example", False, False),
         ("http://app.example", "app.example:8000", False, False),
         ("http://app.example:65536", "app.example:65536", False, False),
