@@ -205,10 +205,10 @@ cdef class Connection(Closing):
         if self.receiver is not None:
             self._wake_receiver()
         if self.extras is not None:
-            for entry in list(self.extras.pings.values()):
-                run_greenlet(entry[0])
-            for closer in self.extras.closers[:]:
-                run_greenlet(closer)
+            while self.extras.pings:  # each is taken out first: who wakes may make another leave
+                run_greenlet(self.extras.pings.popitem()[1][0])
+            while self.extras.closers:
+                run_greenlet(self.extras.closers.pop())
         if self.service.on_message is not None and self.opened and not self.told and not self.busy:
             self.busy = True
             (<HandlerPool> self.reactor.pool).submit(self)
