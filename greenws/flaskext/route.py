@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -43,13 +44,18 @@ class Route:
         self.options = options
         self.request_context = request_context
 
+    def defines(self, handler: str) -> bool:
+        """Whether the endpoint has a handler of its own; for the empty one of the base no context needs to be made."""
+        return getattr(type(self.target), handler) is not getattr(Endpoint, handler)
+
     def make_service(self, state: AppState, name: str) -> Service:
         """Returns what the connections of this route share in one application."""
         config = state.config.replace(**self.options)
         hooks: dict[str, Any] = {}
         if isinstance(self.target, Endpoint):
             hooks["on_message"] = for_messages(state.app, self.target.on_message)
-            hooks["on_close"] = for_the_end(state.app, self.target.on_close)
+            if self.defines("on_close"):
+                hooks["on_close"] = for_the_end(state.app, self.target.on_close)
         else:
             hooks["between"] = before_wait
         return Service(
@@ -62,6 +68,12 @@ class Route:
             loads=state.app.json.loads,
             **hooks,
         )
+
+
+@cache
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key == "CONTENT_LENGTH" else "HTTP_" + key
 
 
 def prepare(
@@ -78,8 +90,7 @@ def prepare(
     """
 
     def get(name: str) -> str | None:
-        key = name.upper().replace("-", "_")
-        return environ.get(key if key == "CONTENT_LENGTH" else "HTTP_" + key)
+        return environ.get(_environ_key(name))
 
     asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
     upgrade = claim(environ)
@@ -170,6 +181,10 @@ def _open_lean(
     state: AppState, route: Route, conn: Connection, upgrade: Upgrade, values: dict[str, Any], agree: Callable[[], Any]
 ) -> Any:
     """Lets the route open the connection. Returns the response of a route that does not want to."""
+    if isinstance(route.target, Endpoint) and not route.defines("on_open"):
+        conn.accept()
+        agree()
+        return None
     context = state.app.app_context()
     context.push()
     if not isinstance(route.target, Endpoint):

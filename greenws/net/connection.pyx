@@ -209,6 +209,8 @@ cdef class Connection(Closing):
                 run_greenlet(self.extras.pings.popitem()[1][0])
             while self.extras.closers:
                 run_greenlet(self.extras.closers.pop())
+        if self.first is None and self.service.on_close is None:
+            return 0
         if self.service.on_message is not None and self.opened and not self.told and not self.busy:
             self.busy = True
             (<HandlerPool> self.reactor.pool).submit(self)

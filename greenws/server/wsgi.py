@@ -154,6 +154,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self._acceptor: Acceptor | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
+        self._is_silent = kwargs.get("log", "") is None  # no access log: its lines need not be made
         if backlog is None and not hasattr(listener, "accept"):
             backlog = BACKLOG  # a listening socket has its own
         super().__init__(listener, application, backlog, *args, **kwargs)
@@ -257,6 +258,8 @@ class WSGIServer(pywsgi.WSGIServer):
         self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float
     ) -> None:
         """Writes the access log's line of an upgrade request."""
+        if self._is_silent:
+            return
         line = f"{head.method} {head.target} HTTP/{head.version}"
         self._log_line(address, f'"{line}" {upgrade.status[:3]} - {time.time() - begin:.6f}')
 
