@@ -56,7 +56,7 @@ cdef class Service:
         is_server: whether we are the server's side, whose peer must mask.
         on_message: ``on_message(conn, message)`` for the event style, None for the blocking one.
         on_close: ``on_close(conn, code, reason)``, once, when all messages have been handled.
-        on_error: ``on_error(conn)`` inside the except clause of a handler that raised.
+        on_error: ``on_error(conn, error)`` inside the except clause of a handler that raised.
         between: ``between(conn)`` before a blocking-style ``receive`` waits.
         around: ``around(function, args, kwargs)`` calls a function given to ``spawn``.
         dumps, loads: for ``send_json`` and ``receive_json``.

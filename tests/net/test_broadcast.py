@@ -168,7 +168,7 @@ def test_no_switch_to_another_greenlet(net):
 
 @pytest.mark.slow
 def test_a_slow_reader_is_dropped_after_write_timeout(net):
-    server, _peer = slow(net, write_timeout=0.2)
+    server, _peer = slow(net, write_timeout=1)
     broadcast([server], "x", "latest")
     assert server.wait_closed(5)
     assert server.close_code == 1008
