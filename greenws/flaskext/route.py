@@ -19,7 +19,7 @@ from greenws.net.connection import Connection
 from greenws.net.sender import Service
 from greenws.protocol.handshake import check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.origin import is_origin_allowed
-from greenws.server.handover import claim
+from greenws.server.handover import HandOver, claim
 from greenws.server.upgrade import Upgrade
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _environ_key(name: str) -> str:
 
 def prepare(
     state: AppState, service: Service, environ: Mapping[str, Any]
-) -> tuple[Connection, Upgrade, list[tuple[str, str]]]:
+) -> tuple[Connection, HandOver, list[tuple[str, str]]]:
     """Checks an upgrade request and makes the connection for it.
 
     Returns:
@@ -122,7 +122,7 @@ class UpgradeResponse(Response):
                 "refuse in before_request, or return another response"
             )
         start_response("101 Switching Protocols", self.headers.to_wsgi_list())
-        return ()
+        return iter(())
 
 
 def error_answer(error: RequestError | UnsupportedServer) -> Response:
@@ -172,13 +172,13 @@ def serve_lean(
         state.report(conn, error)
         answer = InternalServerError()
     if answer is None:
-        return ()
+        return iter(())  # of unknown length: a server would announce a body of none
     conn.abandon()
     return _as_response(state.app, answer)(environ, start_response)
 
 
 def _open_lean(
-    state: AppState, route: Route, conn: Connection, upgrade: Upgrade, values: dict[str, Any], agree: Callable[[], Any]
+    state: AppState, route: Route, conn: Connection, upgrade: HandOver, values: dict[str, Any], agree: Callable[[], Any]
 ) -> Any:
     """Lets the route open the connection. Returns the response of a route that does not want to."""
     if isinstance(route.target, Endpoint) and not route.defines("on_open"):
@@ -186,18 +186,26 @@ def _open_lean(
         agree()
         return None
     context = state.app.app_context()
-    context.push()
     if not isinstance(route.target, Endpoint):
+        view = View(state.app, route.target, conn, values, context)
+        if isinstance(upgrade, Upgrade):
 
-        def open_now() -> None:
-            agree()
-            upgrade.open()
+            def open_now() -> None:
+                agree()
+                upgrade.open()
 
-        return View(state.app, route.target, conn, values, context).run(open_now)
-    try:
-        answer = route.target.on_open(conn, **values)
-    finally:
-        context.pop()
+            context.push()
+            return view.run(open_now)
+
+        def within(run: Callable[[], None]) -> None:  # the greenlet of the request has a place in the server's pool
+            context.push()
+            run()
+
+        variables = copy_context()
+        answer = view.start(lambda run: variables.run(within, run))
+    else:
+        with context:
+            answer = route.target.on_open(conn, **values)
     if answer is None:
         conn.accept()
         agree()

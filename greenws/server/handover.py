@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from greenws.errors import UnsupportedServer
+from greenws.server.stock import StockUpgrade, find_upgrade
 from greenws.server.upgrade import Upgrade
 
 KEY = "greenws.upgrade"
@@ -15,14 +16,19 @@ _HELP = (
     "`gunicorn -k greenws.server.gunicorn.GreenWorker module:app`, or on greenws.server.WSGIServer."
 )
 
+HandOver: TypeAlias = Upgrade | StockUpgrade
 
-def claim(environ: Mapping[str, Any]) -> Upgrade:
+
+def claim(environ: Mapping[str, Any]) -> HandOver:
     """Returns what hands the request's connection over once the application has agreed to the upgrade.
 
     Raises:
         UnsupportedServer: the server has no way to do that.
     """
     upgrade = environ.get(KEY)
-    if not isinstance(upgrade, Upgrade):
+    if isinstance(upgrade, Upgrade):
+        return upgrade
+    stock = find_upgrade(environ)
+    if stock is None:
         raise UnsupportedServer(_HELP)
-    return upgrade
+    return stock
