@@ -87,3 +87,9 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the large messa
 
 .cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
 	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)
+
+.PHONY: differential
+COUNT ?= 1000000
+
+differential: setup ## COUNT=1000000 streams, read by us, websockets and wsproto
+	@nice -n 10 $(bin)/python -m tests.interop.differential.run $(COUNT)
