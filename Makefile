@@ -88,8 +88,26 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the large messa
 .cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
 	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)
 
-.PHONY: differential
+.PHONY: fuzz differential
+SECONDS ?= 30
 COUNT ?= 1000000
+targets := frames heads extensions upgrade
+
+fuzz: $(VENV)/.fuzz ## any bytes to everything that reads a peer's, SECONDS=30 each
+	@for target in $(targets); do \
+		echo "== $$target, $(SECONDS) s"; \
+		mkdir -p .cache/fuzz/$$target; \
+		$(bin)/python -m fuzz.$$target -max_total_time=$(SECONDS) -timeout=10 -max_len=4096 -artifact_prefix=.cache/fuzz/$$target- \
+			.cache/fuzz/$$target fuzz/seeds/$$target >.cache/fuzz/$$target.log 2>&1 || { \
+			cat .cache/fuzz/$$target.log; echo "The bytes are in .cache/fuzz/$$target-*. Keep them in fuzz/seeds/$$target."; exit 1; }; \
+		tail -n 1 .cache/fuzz/$$target.log; \
+	done
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(bin)/python -m pip install -qq --disable-pip-version-check -e '.[fuzz]'
+	@$(bin)/python -c 'import atheris' 2>/dev/null || { \
+		echo "make fuzz needs atheris, which has wheels for CPython 3.11 to 3.14 on x86-64 Linux only."; exit 1; }
+	@touch $@
 
 differential: setup ## COUNT=1000000 streams, read by us, websockets and wsproto
 	@nice -n 10 $(bin)/python -m tests.interop.differential.run $(COUNT)
