@@ -24,6 +24,7 @@ from greenws.flaskext.testing import UpgradeRefused
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
+PAGES += [ROOT / "SECURITY.md", ROOT / "THREAT_MODEL.md"]
 
 # Runs a program up to the point where it would serve for ever.
 AS_A_PROGRAM = """
