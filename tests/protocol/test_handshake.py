@@ -203,6 +203,7 @@ def test_reads_what_is_asked_for() -> None:
         (",".join(["permessage-deflate"] * 200), ()),
         ("a" + ";b" * 129, ()),
         ("a" + "".join(f";b{number}" for number in range(128)), None),
+        ("a" + "".join(f";b{number}" for number in range(129)), ()),
     ],
 )
 def test_declines_what_no_honest_client_offers(value: str, expected: tuple[ExtensionOffer, ...] | None) -> None:

@@ -90,6 +90,7 @@ def request(*, line: int = 0, headers: int = 1, size: int = 0) -> bytes:
         pytest.param(request(headers=101)[:-2], 431, id="the same, unfinished"),
         pytest.param(request(size=16385), 431, id="16,385 bytes"),
         pytest.param(request(size=16385)[:16384], 431, id="the same, unfinished"),
+        pytest.param(request(headers=100)[:-2] + b"\n", 400, id="a bare LF behind as many as are allowed"),
         pytest.param(request(headers=102).replace(b"X: y\r\n\r\n", b"X: y\n\r\n"), 431, id="too many before a bare LF"),
     ],
 )

@@ -58,6 +58,8 @@ def test_compares_with_a_list(origin: str, expected: bool) -> None:
     ("origin", "host", "secure", "expected"),
     [
         ("https://app.example", "app.example", True, True),
+        ("https://app.example:65535", "app.example:65535", True, True),
+        ("https://app.example:65536", "app.example:65536", True, False),
         ("https://app.example", "APP.example:443", True, True),
         ("https://app.example:443", "app.example", True, True),
         ("http://app.example", "app.example:80", False, True),
