@@ -14,6 +14,42 @@ from greenws.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """How messages are compressed with peers that can do it too: permessage-deflate (RFC 7692).
+
+    Without context takeover each message is deflated by itself. With it a message may refer to those before it and gets
+    smaller, but each connection holds a compressor, or what undoes it, for as long as it lives.
+
+    Attributes:
+        level: from 1, the fastest, to 9, the smallest. 1 to 3 are those of ISA-L if it is installed.
+        threshold: messages of fewer bytes are sent as they are, unless ``send`` is told otherwise.
+        server_no_context_takeover, client_no_context_takeover: whether what the server sends, and what the client
+            sends, is deflated message by message.
+        server_max_window_bits, client_max_window_bits: how far back, as a power of two, what the server sends and what
+            the client sends may refer: 8 to 15.
+    """
+
+    level: int = 1
+    threshold: int = 1024
+    server_no_context_takeover: bool = True
+    client_no_context_takeover: bool = True
+    server_max_window_bits: int = 15
+    client_max_window_bits: int = 15
+
+    def __post_init__(self) -> None:
+        ranges = {"level": (1, 9), "server_max_window_bits": (8, 15), "client_max_window_bits": (8, 15)}
+        for name, (least, most) in ranges.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        if isinstance(self.threshold, bool) or not isinstance(self.threshold, int) or self.threshold < 0:
+            raise ConfigError(f"threshold must be a number of bytes, not {self.threshold!r}")
+        for name in ("server_no_context_takeover", "client_no_context_takeover"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one application, or of one route of it.
 
@@ -22,6 +58,7 @@ class Config:
             that was asked for, ``"*"`` allows all.
         subprotocols: the subprotocols served, best first.
         max_message_size: the largest message received, after inflation; a larger one closes with 1009.
+        compression: True, or a ``Compression``, compresses messages with peers that can do it too.
         max_fragments: the most frames one message may come in; more close with 1009.
         max_control_rate: the most pings, pongs and closes a peer may send in one second; more close with 1008.
         max_connections: the most live connections of the process; more are answered 503.
@@ -41,6 +78,7 @@ class Config:
     origins: str | tuple[str, ...] | None = None
     subprotocols: tuple[str, ...] = ()
     max_message_size: int = 1024 * 1024
+    compression: bool | Compression = False
     max_fragments: int = 4096
     max_control_rate: int = 100
     max_connections: int | None = None
@@ -63,11 +101,19 @@ class Config:
             value = getattr(self, field.name)
             if field.name in ("origins", "subprotocols"):
                 _check_strings(field.name, value)
+            elif field.name == "compression":
+                if not isinstance(value, bool | Compression):
+                    raise ConfigError(f"compression must be True, False or a Compression, not {value!r}")
             elif value is None:
                 if "None" not in str(field.type):
                     raise ConfigError(f"{field.name} must be a number, not None")
             else:
                 _check_number(field.name, value, whole=str(field.type).startswith("int"))
+
+    @property
+    def deflate(self) -> Compression | None:
+        """How messages are compressed, or None."""
+        return Compression() if self.compression is True else self.compression or None
 
     def replace(self, **changes: Any) -> Self:
         """Returns a copy with other values.

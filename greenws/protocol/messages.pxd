@@ -35,6 +35,8 @@ cdef class MessageDecoder:
     @cython.locals(rsv1=bint)
     cdef bint _finish_header(self, bytearray partial) except -1
     cdef int _check_order(self) except -1
+    @cython.locals(compressed=bint, most="unsigned long long")
+    cdef int _check_size(self) except -1
     cdef unsigned long long _size(self) noexcept
     @cython.locals(start=Py_ssize_t, stop=Py_ssize_t)
     cdef object _whole_message(self)
@@ -50,3 +52,5 @@ cdef class MessageDecoder:
     cdef int _check_text(self, bytearray message, Py_ssize_t size) except -1
     @cython.locals(opcode=int)
     cdef object _finish_message(self, bytearray message)
+    @cython.locals(inflated=bytes)
+    cdef object _inflate(self, int opcode, bytes deflated)

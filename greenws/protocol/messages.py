@@ -129,7 +129,7 @@ class MessageDecoder:
         if header.opcode < 8:
             self._check_order()
             if header.length > self.max_size or header.length + self._size() > self.max_size:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big")
+                self._check_size()
         self._left = header.length
         return True
 
@@ -152,6 +152,13 @@ class MessageDecoder:
                 raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message in too many fragments")
         elif self._opcode != 0:
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "message begun inside another")
+
+    def _check_size(self) -> None:
+        """More bytes than a message may have. What could not be made smaller gets a little larger by deflating."""
+        compressed = self._compressed if self._header.opcode == 0 else self._header.compressed
+        most = self.max_size + self.max_size // 16 + 64
+        if not compressed or self._header.length > most or self._header.length + self._size() > most:
+            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big")
 
     def _size(self) -> int:
         return 0 if self._message is None else len(self._message)
@@ -236,10 +243,19 @@ class MessageDecoder:
         self._message = None
         self._split = b""
         if self._compressed:
-            message = bytearray(self.extension.decode(bytes(message), self.max_size))  # type: ignore[attr-defined]
+            return self._inflate(opcode, bytes(message))
         if opcode == 2:
             return mask.data(message, 0, len(message))
         try:
             return mask.text(message, 0, len(message))
+        except UnicodeDecodeError:
+            raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None
+
+    def _inflate(self, opcode: int, deflated: bytes) -> Event:
+        inflated: bytes = self.extension.decode(deflated, self.max_size)  # type: ignore[attr-defined]
+        if opcode == 2:
+            return inflated
+        try:
+            return inflated.decode()
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None

@@ -224,7 +224,7 @@ ACUTE = "é".encode()[::-1]  # is UTF-8 only when it is turned round
             pytest.param(frame(TEXT | RSV1 | bits, b"a"), [("error", 1002)], id=f"other reserved bits {bits:#x}")
             for bits in (0x10, 0x20, 0x30)
         ),
-        pytest.param(header(BINARY | RSV1, 1001) + KEY, [("error", 1009)], id="larger than the limit, compressed"),
+        pytest.param(header(BINARY | RSV1, 1127) + KEY, [("error", 1009)], id="larger than the limit, compressed"),
     ],
 )
 def test_an_extension_gets_the_messages_that_are_marked(
