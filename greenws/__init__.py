@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from greenws.config import Config
+from greenws.config import Compression, Config
 from greenws.errors import (
     ConfigError,
     ConnectionClosed,
@@ -24,6 +24,7 @@ __version__ = _version("greenws")
 
 __all__ = [
     "CloseCode",
+    "Compression",
     "Config",
     "ConfigError",
     "Connection",

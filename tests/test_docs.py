@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 import pytest
 from flask import Flask
 
-from greenws import Config, Connection, ConnectionClosed, GreenWS, broadcast
+from greenws import Compression, Config, Connection, ConnectionClosed, GreenWS, broadcast
 from greenws.flaskext.testing import UpgradeRefused
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 # What a Connection has for the framework; the pages leave it out.
-INTERNAL = {"abandon", "accept", "attach", "expire", "fileno", "handler_failed", "set_opener"}
+INTERNAL = {"abandon", "accept", "attach", "deflate", "expire", "fileno", "handler_failed", "set_opener"}
 INTERNAL |= {"is_connecting", "reactor", "service", "wheel_slot"}
 
 
@@ -163,10 +163,20 @@ def check_door(app: Flask, client: Any) -> None:
         assert peer.receive(timeout=5) == "hi"
 
 
+def check_compressed(app: Flask, client: Any) -> None:
+    for path, is_compressed in (("/prices", True), ("/thumbnails", False), ("/log", True)):
+        with client.connect(path, compression=Compression(server_no_context_takeover=False)) as peer:
+            assert (peer.deflate is not None) == is_compressed
+            for message in ("secret: x", "y" * 5000):
+                peer.send(message)
+                assert peer.receive(timeout=5) == message
+
+
 CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "README.md:app.py": check_echo,
     "README.md:chat.py": check_chat,
     "README.md:clock.py": check_clock,
+    "docs/compression.md:compressed.py": check_compressed,
     "docs/connection.md:ask.py": check_ask,
     "docs/decisions/first-use-opens.md:door.py": check_door,
     "docs/quickstart.md:app.py": check_page_and_echo,

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from flask import Blueprint, Flask, current_app
 
-from greenws.config import Config
+from greenws.config import Compression, Config
 from greenws.errors import ConfigError
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.route import Route
@@ -76,6 +76,7 @@ class GreenWS:
         subprotocols: Iterable[str] | None = None,
         origins: str | Iterable[str] | None = None,
         max_message_size: int | None = None,
+        compression: bool | Compression | None = None,
         request_context: bool = True,
         **options: Any,
     ) -> Callable[[Target], Target]:
@@ -88,10 +89,16 @@ class GreenWS:
             subprotocols: served here, best first.
             origins: browsers may come from these.
             max_message_size: bytes.
+            compression: whether messages are compressed, and how.
             request_context: False is the lean path: the rule is matched and the origin checked, but no Flask request is
                 made, so ``before_request``, ``after_request``, the session and ``flask.request`` are not there.
         """
-        given: dict[str, Any] = {"subprotocols": subprotocols, "origins": origins, "max_message_size": max_message_size}
+        given: dict[str, Any] = {
+            "subprotocols": subprotocols,
+            "origins": origins,
+            "max_message_size": max_message_size,
+            "compression": compression,
+        }
         settings = {name: value for name, value in given.items() if value is not None}
         for name in ("subprotocols", "origins"):
             if name in settings and not isinstance(settings[name], str):

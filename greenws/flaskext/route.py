@@ -11,13 +11,15 @@ import gevent
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
+from greenws.config import Compression
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
 from greenws.flaskext.context import for_messages, for_the_end, run_in_context
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.view import View, before_wait
 from greenws.net.connection import Connection
 from greenws.net.sender import Service
-from greenws.protocol.handshake import check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
+from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.origin import is_origin_allowed
 from greenws.server.handover import HandOver, claim
 from greenws.server.upgrade import Upgrade
@@ -101,9 +103,19 @@ def prepare(
         raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)])
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol)
+    deflate, extensions = agree(asked, config.deflate) if config.compression else (None, None)
+    conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol, deflate=deflate)
     upgrade.connection = conn
-    return conn, upgrade, upgrade_headers(asked, subprotocol)
+    return conn, upgrade, upgrade_headers(asked, subprotocol, extensions)
+
+
+def agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:
+    """Returns how a connection compresses and the header that says so; twice None if the peer offers nothing we can."""
+    chosen = choose_offer(asked.extensions, options) if options is not None else None
+    if options is None or chosen is None:
+        return None, None
+    agreement, header = chosen
+    return make_deflate(agreement, options, is_server=True), header
 
 
 class UpgradeResponse(Response):

@@ -11,7 +11,7 @@ from flask import Flask, Response
 from gevent import socket
 
 from greenws.client.connect import upgrade
-from greenws.config import Config
+from greenws.config import Compression, Config
 from greenws.errors import HandshakeError
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
@@ -60,6 +60,7 @@ class TestClient:
         origin: str | None = None,
         host: str = "localhost",
         remote_addr: str = "127.0.0.1",
+        compression: bool | Compression | None = None,
     ) -> Iterator[Connection]:
         """Connects to a route, gives the connection, and closes it at the end of the with block.
 
@@ -72,6 +73,7 @@ class TestClient:
             origin: as a browser would send it.
             host: the Host header.
             remote_addr: the peer's address as the application sees it.
+            compression: whether to offer it, and how; None goes by the client's settings.
 
         Raises:
             UpgradeRefused: the application answered with an HTTP response, which is in ``response``.
@@ -81,7 +83,14 @@ class TestClient:
         pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
         try:
             conn = upgrade(
-                ours, self._service, host=host, target=path, subprotocols=subprotocols, origin=origin, headers=pairs
+                ours,
+                self._service,
+                host=host,
+                target=path,
+                subprotocols=subprotocols,
+                origin=origin,
+                headers=pairs,
+                compression=compression,
             )
         except HandshakeError as error:
             raise UpgradeRefused(error) if error.status else error from None

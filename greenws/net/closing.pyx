@@ -143,6 +143,7 @@ cdef class Closing(Receiver):
         self.reactor.wheel.cancel(self)
         self.service.registry.discard(self)
         self.decoder = None
+        self.deflate = None
         self.backlog = None
         self.tls = None
         self.opener = None

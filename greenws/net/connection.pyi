@@ -8,6 +8,7 @@ from greenlet import greenlet
 from greenws.net.closing import Closing
 from greenws.net.sender import Service
 from greenws.net.transport import TLS
+from greenws.protocol.deflate import Deflate
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -26,6 +27,7 @@ class Connection(Closing):
         remote_addr: str | None = None,
         subprotocol: str | None = None,
         opener: Callable[[Connection], object] | None = None,
+        deflate: Deflate | None = None,
     ) -> None: ...
     # Free attributes: `conn.room = "lobby"`.
     def __getattr__(self, name: str) -> Any: ...

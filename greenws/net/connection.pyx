@@ -58,7 +58,7 @@ cdef class Connection(Closing):
         latency: the last measured round trip in seconds, NaN before the first.
     """
 
-    def __init__(self, Service service not None, path="/", remote_addr=None, subprotocol=None, opener=None):
+    def __init__(self, Service service not None, path="/", remote_addr=None, subprotocol=None, opener=None, deflate=None):
         global last_id
         last_id += 1
         self.id = last_id
@@ -67,6 +67,7 @@ cdef class Connection(Closing):
         self.remote_addr = remote_addr
         self.subprotocol = subprotocol
         self.opener = opener
+        self.deflate = deflate
         self.latency = float("nan")
         self.state = CONNECTING
         service.registry.add(self)

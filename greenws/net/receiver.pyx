@@ -13,6 +13,7 @@ from greenlet import GreenletExit
 
 from greenws.errors import ConnectionClosed, OperationTimeout, ProtocolError, StateError
 from greenws.net.wheel import TICK
+from greenws.protocol.deflate import Discard
 from greenws.protocol.events import Ping, Pong
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -26,6 +27,7 @@ cdef enum:
     PONGS = 32768  # queued bytes beyond which a peer that does not read gets only its newest pong
 
 cdef object END = object()  # stands behind the last message
+cdef object DISCARD = Discard()
 
 
 cdef class Receiver(Sender):
@@ -132,12 +134,15 @@ cdef class Receiver(Sender):
             return 0
         if decoder is None:
             decoder = self.service.lend()
+            decoder.extension = self.deflate
         decoder.feed(data, 0, size)
         return self.pump(decoder, data, size)
 
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1:
         """Takes events from the decoder until it has no more or the inbox is full, then gives them to the handler."""
         cdef object event
+        if self.close_sent and self.deflate is not None:
+            decoder.extension = DISCARD  # what comes now reaches nobody, so it is not worth being inflated
         while True:
             event = decoder.next()
             if event is None:
@@ -159,6 +164,7 @@ cdef class Receiver(Sender):
         if decoder._is_idle():
             self.decoder = None
             self.partial_since = 0
+            decoder.extension = None
             self.service.spare = decoder
         else:
             self.decoder = decoder

@@ -23,12 +23,14 @@ cdef class Sender(Stream):
     cdef unsigned int last_message
     cdef unsigned short code
     cdef str reason
+    cdef readonly object deflate  # the greenws.protocol.deflate.Deflate agreed on, or None
+    cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress)
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1
     cdef object closed_error(self)
     cdef int check_open(self) except -1
     cdef int push_latest(self) except -1
     cdef int wait_for_room(self) except -1
     cdef int before_io(self) except -1
-    cdef int offer(self, bytes frame, int policy) except -1
+    cdef int offer(self, bytes frame, int policy, bytes payload) except -1
     cdef int _over_the_mark(self) except -1
     cdef int wake_writers(self) except -1

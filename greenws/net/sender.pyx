@@ -27,6 +27,7 @@ cdef enum:
     DROP_POLICY = 1
     LATEST_POLICY = 2
     KEYS = 4096
+    RSV1 = 0x40  # the message is deflated (RFC 7692 §6)
 
 cdef bytes keys = b""
 cdef Py_ssize_t keys_at = 0
@@ -131,11 +132,21 @@ cdef class Sender(Stream):
         xor(<unsigned char*> <char*> masked, size, key, 0)
         return self.write(<const unsigned char*> <char*> head, n, <char*> masked, size)
 
-    def send(self, message):
+    cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress):
+        """Returns the payload deflated; None when it goes as it is. To be sent at once: the peer must inflate in this order."""
+        if size < self.deflate.threshold if compress is None else not compress:
+            return None
+        return self.deflate.encode(data[:size])
+
+    def send(self, message, compress=None):
         """Sends a message: text from a str, binary from anything bytes-like.
 
         Returns at once while fewer than ``high_water_mark`` bytes wait for the peer; else it blocks the calling greenlet until
         the peer has read on. Safe from several greenlets, and from another thread, which is made to wait for the hub.
+
+        Args:
+            message: what to send.
+            compress: whether to compress it, if that was agreed on; None goes by its size.
 
         Raises:
             ConnectionClosed: the connection has ended, or was dropped because the peer did not read for ``write_timeout``.
@@ -144,8 +155,10 @@ cdef class Sender(Stream):
         """
         cdef const char* data
         cdef Py_ssize_t size
+        cdef unsigned char first = 0x81
+        cdef bytes payload
         if not self.reactor.is_here():
-            return self._from_thread(self.send, message)
+            return self._from_thread(self.send, message, compress)
         if self.state != OPEN:
             self.before_io()
         self.check_open()
@@ -156,17 +169,25 @@ cdef class Sender(Stream):
         self.last_message = self.reactor.wheel.tick
         if isinstance(message, str):
             data = PyUnicode_AsUTF8AndSize(message, &size)
-            self.write_frame(0x81, data, size)
         else:
             if not isinstance(message, bytes):
                 message = as_bytes(message)
-            self.write_frame(0x82, PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message))
+            first = 0x82
+            data = PyBytes_AS_STRING(message)
+            size = PyBytes_GET_SIZE(message)
+        if self.deflate is not None:
+            payload = self.deflated(data, size, compress)
+            if payload is not None:
+                first |= RSV1
+                data = PyBytes_AS_STRING(payload)
+                size = PyBytes_GET_SIZE(payload)
+        self.write_frame(first, data, size)
         if self.broken:
             raise self.closed_error()
 
-    def send_json(self, value):
+    def send_json(self, value, compress=None):
         """Sends a value as a text message of JSON, made by Flask's JSON provider on a server. See ``send``."""
-        self.send(self.service.dumps(value))
+        self.send(self.service.dumps(value), compress)
 
     cdef int push_latest(self) except -1:
         """What waits as the latest leaves before anything newer."""
@@ -202,8 +223,12 @@ cdef class Sender(Stream):
         self.reactor.wheel.schedule_sooner(self, self.service.write_ticks * TICK)
         return 0
 
-    cdef int offer(self, bytes frame, int policy) except -1:
-        """Queues a frame made elsewhere without ever waiting. Returns whether the peer will get it, 2 when it was too slow."""
+    cdef int offer(self, bytes frame, int policy, bytes payload) except -1:
+        """Queues a frame made elsewhere without ever waiting. Returns whether the peer will get it, 2 when it was too slow.
+
+        With its ``payload`` the frame is only sent if it must wait: else the payload is deflated in the connection's context, which
+        may hold nothing that the peer does not get.
+        """
         cdef Outbox outbox = self.outbox
         if self.state >= CLOSING or self.close_sent or self.broken:
             return 0
@@ -223,6 +248,10 @@ cdef class Sender(Stream):
                 outbox.latest = frame
                 return 1
             return 2 if policy == CLOSE_POLICY else 0
+        if payload is not None:
+            payload = self.deflate.encode(payload)
+            self.write_frame(<unsigned char> PyBytes_AS_STRING(frame)[0] | RSV1, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
+            return not self.broken
         self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
         return not self.broken
 
@@ -265,6 +294,9 @@ cpdef bytes as_bytes(object message):
 cdef dict POLICIES = {"close": CLOSE_POLICY, "drop": DROP_POLICY, "latest": LATEST_POLICY}
 
 
-def offer(Sender connection not None, bytes frame not None, str policy not None):
-    """Queues a whole frame without waiting: 1 when the peer will get it, 0 when not, 2 when it reads too slowly."""
-    return connection.offer(frame, POLICIES[policy])
+def offer(Sender connection not None, bytes frame not None, str policy not None, bytes payload=None):
+    """Queues a whole frame without waiting: 1 when the peer will get it, 0 when not, 2 when it reads too slowly.
+
+    With a payload it is deflated in the connection's own context; the frame, with the same payload, is what may wait undeflated.
+    """
+    return connection.offer(frame, POLICIES[policy], payload)
