@@ -1,11 +1,14 @@
 """The application that other projects' clients talk to."""
 
+import dataclasses
+
 from flask import Flask, abort, request, session
 from gevent.queue import Queue
 
-from greenws import Connection, Endpoint, GreenWS
+from greenws import Compression, Connection, Endpoint, GreenWS
 
 STYLES = ("event", "blocking", "lean", "lean-blocking")  # each is a route that echoes
+COMPRESSED = ("compressed", "keeping", "small")  # these, too, with compression
 
 
 class Echo(Endpoint):
@@ -71,6 +74,11 @@ def create_app() -> Flask:
     ws.route("/blocking")(echo)
     ws.route("/lean", endpoint="lean", request_context=False)(Echo)
     ws.route("/lean-blocking", endpoint="lean-blocking", request_context=False)(echo)
+    ws.route("/compressed", endpoint="compressed", compression=True)(Echo)
+    keeping = Compression(server_no_context_takeover=False, client_no_context_takeover=False, threshold=1)
+    ws.route("/keeping", endpoint="keeping", compression=keeping)(Echo)
+    small = dataclasses.replace(keeping, server_max_window_bits=9, client_max_window_bits=9, level=6)
+    ws.route("/small", endpoint="small", compression=small)(echo)
     ws.route("/subprotocol", subprotocols=("soup", "wamp"))(subprotocol)
     ws.route("/close/<int:code>")(close)
     ws.route("/ping")(ping)

@@ -2,6 +2,7 @@
 // Nothing else keeps the process alive, so it ends when its connection has; a failed assertion is its exit status.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import WebSocket from "ws";
 
@@ -44,6 +45,19 @@ const conversations = {
     assert.equal(await receive(client), "héllo 🌱");
     assert.deepEqual(await receive(client), Buffer.from([0, 255, 128]));
     assert.deepEqual(await close(client, 1000, "bye"), [1000, ""]);
+  },
+
+  async compressed(route) {
+    const client = await connect(`/${route}`, [], { perMessageDeflate: { threshold: 0 } });
+    assert.match(client.extensions, /permessage-deflate/);
+    const noise = randomBytes(70000);
+    for (let turn = 0; turn < 3; turn++) {
+      for (const message of ["", "x", "héllo 🌱".repeat(5000), noise, Buffer.alloc(1024 * 1024), "z".repeat(1024 * 1024)]) {
+        client.send(message);
+        assert.deepEqual(await receive(client), message);
+      }
+    }
+    await close(client);
   },
 
   async mebibyte(style) {
