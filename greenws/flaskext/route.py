@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,7 @@ from greenws.net.sender import Service
 from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
 from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.origin import is_origin_allowed
-from greenws.server.handover import HandOver, claim
-from greenws.server.upgrade import Upgrade
+from greenws.server.handover import claim
 
 if TYPE_CHECKING:
     from greenws.flaskext.state import AppState
@@ -78,13 +76,11 @@ def _environ_key(name: str) -> str:
     return key if key == "CONTENT_LENGTH" else "HTTP_" + key
 
 
-def prepare(
-    state: AppState, service: Service, environ: Mapping[str, Any]
-) -> tuple[Connection, HandOver, list[tuple[str, str]]]:
+def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, list[tuple[str, str]]]:
     """Checks an upgrade request and makes the connection for it.
 
     Returns:
-        The connection, what hands the descriptor over, and the headers of the 101.
+        The connection, which the server will hand the descriptor to, and the headers of the 101.
 
     Raises:
         HandshakeError: the request is refused.
@@ -106,7 +102,7 @@ def prepare(
     deflate, extensions = agree(asked, config.deflate) if config.compression else (None, None)
     conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol, deflate=deflate)
     upgrade.connection = conn
-    return conn, upgrade, upgrade_headers(asked, subprotocol, extensions)
+    return conn, upgrade_headers(asked, subprotocol, extensions)
 
 
 def agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:
@@ -147,15 +143,12 @@ def error_answer(error: RequestError | UnsupportedServer) -> Response:
 def serve(state: AppState, route: Route, service: Service, values: dict[str, Any]) -> Any:
     """The Flask view of a route: runs inside the request, and returns its response."""
     try:
-        conn, _, headers = prepare(state, service, request.environ)
+        conn, headers = prepare(state, service, request.environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(error)
     opened = False
     try:
-        if isinstance(route.target, Endpoint):
-            answer = route.target.on_open(conn, **values)
-        else:
-            answer = View(state.app, route.target, conn, values).start(copy_context().run)
+        answer = open_route(state, route, conn, values)
         opened = answer is None
     finally:
         if not opened:
@@ -171,57 +164,37 @@ def serve_lean(
 ) -> Any:
     """The same without a Flask request: an app context is all there is."""
     try:
-        conn, upgrade, headers = prepare(state, service, environ)
+        conn, headers = prepare(state, service, environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(error)(environ, start_response)
     try:
-        answer = _open_lean(
-            state, route, conn, upgrade, values, lambda: start_response("101 Switching Protocols", headers)
-        )
+        answer = _open_lean(state, route, conn, values)
     except HTTPException as error:
         answer = error
     except (Exception, gevent.Timeout) as error:
         state.report(conn, error)
         answer = InternalServerError()
     if answer is None:
+        conn.accept()
+        start_response("101 Switching Protocols", headers)
         return iter(())  # of unknown length: a server would announce a body of none
     conn.abandon()
     return _as_response(state.app, answer)(environ, start_response)
 
 
-def _open_lean(
-    state: AppState, route: Route, conn: Connection, upgrade: HandOver, values: dict[str, Any], agree: Callable[[], Any]
-) -> Any:
+def _open_lean(state: AppState, route: Route, conn: Connection, values: dict[str, Any]) -> Any:
     """Lets the route open the connection. Returns the response of a route that does not want to."""
     if isinstance(route.target, Endpoint) and not route.defines("on_open"):
-        conn.accept()
-        agree()
         return None
-    context = state.app.app_context()
-    if not isinstance(route.target, Endpoint):
-        view = View(state.app, route.target, conn, values, context)
-        if isinstance(upgrade, Upgrade):
+    with state.app.app_context():
+        return open_route(state, route, conn, values)
 
-            def open_now() -> None:
-                agree()
-                upgrade.open()
 
-            context.push()
-            return view.run(open_now)
-
-        def within(run: Callable[[], None]) -> None:  # the greenlet of the request has a place in the server's pool
-            context.push()
-            run()
-
-        variables = copy_context()
-        answer = view.start(lambda run: variables.run(within, run))
-    else:
-        with context:
-            answer = route.target.on_open(conn, **values)
-    if answer is None:
-        conn.accept()
-        agree()
-    return answer
+def open_route(state: AppState, route: Route, conn: Connection, values: dict[str, Any]) -> Any:
+    """Runs ``on_open``, or the view up to its first use of the connection. None means that the upgrade is to go on."""
+    if isinstance(route.target, Endpoint):
+        return route.target.on_open(conn, **values)
+    return View(state.app, route.target, conn, values).start()
 
 
 def _as_response(app: Flask, answer: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import gevent
@@ -27,31 +27,23 @@ class View:
         function: the view: ``function(conn, **values)``.
         conn: its connection, not open yet.
         values: the values of the URL rule.
-        context: an app context that is pushed already and ends with the view, or with its first wait.
     """
 
     __slots__ = ("_app", "_conn", "_context", "_function", "_is_used", "_values")
 
-    def __init__(
-        self,
-        app: Flask,
-        function: Callable[..., Any],
-        conn: Connection,
-        values: dict[str, Any],
-        context: AppContext | None = None,
-    ) -> None:
+    def __init__(self, app: Flask, function: Callable[..., Any], conn: Connection, values: dict[str, Any]) -> None:
         self._app = app
         self._function = function
         self._conn = conn
         self._values = values
-        self._context = context
+        self._context: AppContext | None = None
         self._is_used = False
 
-    def start(self, call: Callable[..., Any]) -> Any:
+    def start(self) -> Any:
         """Runs the view in a new greenlet. Blocks until it first uses its connection, or ends before that.
 
-        Args:
-            call: calls a function in the context of the request: ``copy_context().run``.
+        The view has the context variables of the caller, so ``flask.request`` works in it. It has a greenlet of its own
+        also for the sake of memory: that stays as long as the connection, and the caller's stack is not under it.
 
         Returns:
             None when the upgrade is to go on, else the response that the view returned instead.
@@ -63,35 +55,24 @@ class View:
 
         def run() -> None:
             try:
-                outcome.set(self.run(lambda: outcome.set(None)))
+                outcome.set(self._run(outcome))
             except BaseException as error:
                 if outcome.ready():
                     raise  # the request is over; this is for the hub, which ends the process for SystemExit
                 outcome.set_exception(error)
 
-        gevent.spawn_raw(call, run)
+        gevent.spawn_raw(copy_context().run, run)
         if outcome.wait(self._conn.service.config.handshake_timeout) is None and not outcome.ready():
             self._is_used = True  # it waits for something else: the peer gets its 101 and is watched from now on
             return None
         return outcome.get()
 
-    def run(self, open_connection: Callable[[], Any]) -> Any:
-        """Runs the view in the calling greenlet, and ends the connection with it.
-
-        Args:
-            open_connection: called when the view first uses the connection.
-
-        Returns:
-            The response that a view returned without having used its connection; else None.
-
-        Raises:
-            Exception: what the view raised before it used the connection. Later errors are reported and close with
-                1011.
-        """
+    def _run(self, outcome: AsyncResult) -> Any:
+        """Runs the view and ends the connection with it. Returns and raises what ``start`` does."""
 
         def use(conn: Connection) -> None:
             self._is_used = True
-            open_connection()
+            outcome.set(None)
 
         self._conn.set_opener(use)
         _view.set(self)
