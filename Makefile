@@ -91,7 +91,7 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the large messa
 .PHONY: fuzz differential
 SECONDS ?= 30
 COUNT ?= 1000000
-targets := frames heads extensions upgrade
+targets := frames heads extensions upgrade deflate
 
 fuzz: $(VENV)/.fuzz ## any bytes to everything that reads a peer's, SECONDS=30 each
 	@for target in $(targets); do \
