@@ -6,8 +6,9 @@ cdef class HandlerPool:
     cdef public Py_ssize_t size
     cdef readonly Py_ssize_t running
     cdef list idle
-    cdef bint refilling
+    cdef object timer
     cdef int _one_done(self) except -1
+    cdef int _plan_refill(self) except -1
     cdef readonly object waiting
     cdef Pollable job
     cdef int submit(self, Pollable job) except -1

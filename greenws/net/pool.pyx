@@ -65,21 +65,26 @@ cdef class HandlerPool:
 
     cdef int _one_done(self) except -1:
         self.running -= 1
-        if self.waiting and not self.refilling:
-            self.refilling = True
-            self.reactor.loop.run_callback(self._refill)
+        if self.waiting and self.timer is None:
+            self._plan_refill()
+        return 0
+
+    cdef int _plan_refill(self) except -1:
+        self.timer = self.reactor.loop.timer(0)  # not a callback: descriptors and timers are to be looked at between
+        self.timer.start(self._refill)
         return 0
 
     def _refill(self):
         """Starts jobs that waited. A few in one turn of the hub, so that a full pool does not keep everybody else from theirs."""
-        self.refilling = False
+        self.timer.stop()
+        self.timer.close()
+        self.timer = None
         for _ in range(MAX_REFILL):
             if not self.waiting or self.running >= self.size:
                 return
             self._start(self.waiting.popleft())
-        if self.waiting and not self.refilling:
-            self.refilling = True
-            self.reactor.loop.run_callback(self._refill)
+        if self.waiting and self.timer is None:
+            self._plan_refill()
 
 
 cdef HandlerPool get_pool(Reactor reactor, Py_ssize_t size):

@@ -26,14 +26,16 @@ cdef class Reactor:
     cdef readonly int pid, count
     cdef int epoll
     cdef bytearray buffer, head  # of this thread: what was received last, the header of the frame being sent
-    cdef object watcher
+    cdef object watcher, timer
     cdef dict watchers
-    cdef list graveyard, postponed
+    cdef list graveyard, postponed, turning
     cdef bint polling
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1
     cdef int change(self, Pollable item, unsigned int interest) except -1
     cdef int remove(self, Pollable item) except -1
     cdef int defer(self, Pollable item) except -1
+    cdef int next_turn(self, Pollable item) except -1
+    cdef int _resume(self, list items) except -1
     cdef int _report(self, Pollable item, unsigned int events) except -1
     cdef bint is_here(self) noexcept
     cdef int wait_in_hub(self) except -1

@@ -168,6 +168,7 @@ cdef class Reactor:
         self.wheel = Wheel(self.loop)
         self.graveyard = []
         self.postponed = []
+        self.turning = []
         self.watchers = {}
         self.buffer = bytearray(READ_SIZE)
         self.head = bytearray(16)
@@ -181,11 +182,11 @@ cdef class Reactor:
         """In a child that was forked: lets go of the parent's descriptors without a word to the epoll set that both share."""
         cdef Pollable item
         self.wheel.stop()
-        for watcher in [self.watcher, *self.watchers.values()]:
+        for watcher in [self.watcher, self.timer, *self.watchers.values()]:
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self.watcher = None
+        self.watcher = self.timer = None
         self.watchers = {}
         if self.epoll >= 0:
             close(self.epoll)
@@ -300,16 +301,41 @@ cdef class Reactor:
             self.postponed.append(item)
         return 0
 
+    cdef int next_turn(self, Pollable item) except -1:
+        """As ``defer``, but behind the next look at all descriptors and timers: for work of which there may be much.
+
+        gevent runs callbacks that callbacks add without such a look between, for a while.
+        """
+        if not item.deferred:
+            item.deferred = True
+            self.turning.append(item)
+            if self.timer is None:
+                self.timer = self.loop.timer(0)
+                self.timer.start(self._run_turning)
+        return 0
+
+    def _run_turning(self):
+        cdef list items = self.turning
+        self.turning = []
+        self.timer.stop()
+        self.timer.close()
+        self.timer = None
+        self._resume(items)
+
     def _run_postponed(self):
-        cdef Pollable item
         cdef list items = self.postponed
         self.postponed = []
+        self._resume(items)
+
+    cdef int _resume(self, list items) except -1:
+        cdef Pollable item
         for item in items:
             item.deferred = False
             try:
                 item.resume()
             except BaseException:
                 self.hub.handle_error(item, *sys.exc_info())
+        return 0
 
     cdef bint is_here(self) noexcept:
         """Whether the caller runs in this reactor's thread."""

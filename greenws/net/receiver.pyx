@@ -229,8 +229,10 @@ cdef class Receiver(Sender):
         finally:
             self.busy = False
             self.corked = False
-            if self.first is not None or self.paused or self.state == CLOSED:
+            if self.state == CLOSED:
                 self.reactor.defer(self)
+            elif self.first is not None or self.paused:
+                self.reactor.next_turn(self)
             elif self.outbox is not None and not self.held:
                 self.flush()
             self.settle()
