@@ -12,7 +12,7 @@ switch happens only where a docstring says that a call blocks. ``finish`` is the
 import gevent
 from gevent import Timeout
 
-from greenws.errors import ConnectionClosed, OperationTimeout
+from greenws.errors import ConnectionClosed
 from greenws.net.heartbeat import beat, first_beat
 from greenws.net.wheel import TICK
 

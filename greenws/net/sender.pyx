@@ -14,8 +14,7 @@ from gevent.monkey import get_original
 
 from greenws.errors import ConnectionClosed, StateError
 
-from greenws.net.pool cimport get_pool
-from greenws.net.reactor cimport WRITE, current_greenlet, get_reactor, run_greenlet
+from greenws.net.reactor cimport current_greenlet, run_greenlet
 from greenws.net.stream cimport Outbox, Stream
 from greenws.protocol.frames cimport write_header
 from greenws.protocol.mask cimport xor

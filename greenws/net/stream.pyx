@@ -7,11 +7,10 @@ blocks; who must wait for room does so above.
 TLS is a filter between: ``tls.receive(bytes) -> bytes`` and ``tls.send(bytes) -> bytes`` (see transport).
 """
 
-import os
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdlib cimport free, malloc, realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
 from greenws.net.reactor cimport GONE, READ, READ_SIZE, WRITE, Pollable
