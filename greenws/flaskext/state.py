@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, got_request_exception, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
 
 from greenws.config import Config
@@ -20,6 +21,19 @@ from greenws.protocol.handshake import check_request
 
 if TYPE_CHECKING:
     from greenws.flaskext.testing import TestClient
+
+
+MAX_ADAPTERS = 128  # URL adapters kept; a client may ask for any host
+# What ``werkzeug.routing.Map.bind_to_environ`` reads, but for the path, the query and the method.
+_ADAPTER_DEPENDS_ON = (
+    "HTTP_HOST",
+    "wsgi.url_scheme",
+    "SCRIPT_NAME",
+    "HTTP_CONNECTION",
+    "HTTP_UPGRADE",
+    "SERVER_NAME",
+    "SERVER_PORT",
+)
 
 
 class AppState:
@@ -36,6 +50,7 @@ class AppState:
         self.config = config
         self.registry = Registry(config.max_connections)
         self._services: dict[str, Service] = {}
+        self._adapters: dict[tuple[str | None, ...], MapAdapter] = {}
         self._views_seen = 0
         self._has_lean = False
         self._inner = app.wsgi_app
@@ -62,10 +77,8 @@ class AppState:
         """WSGI: routes without a request context are served here, everything else by Flask."""
         if "HTTP_UPGRADE" in environ and self._may_be_lean():
             try:
-                # Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
-                adapter = self.app.create_url_adapter(self.app.request_class(environ))
-                assert adapter is not None
-                endpoint, values = adapter.match()
+                adapter = self._adapter(environ)
+                endpoint, values = adapter.match(_path(environ), environ["REQUEST_METHOD"])
             except (HTTPException, RoutingException):
                 return self._inner(environ, start_response)  # Flask answers, with its error handlers
             route = _route_of(self.app.view_functions.get(endpoint))
@@ -73,6 +86,23 @@ class AppState:
                 service = self._service(route, endpoint)
                 return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
         return self._inner(environ, start_response)
+
+    def _adapter(self, environ: dict[str, Any]) -> MapAdapter:
+        """Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
+
+        To make one takes four times as long as to match a rule with it, and most clients ask for the same few hosts.
+        """
+        app = self.app
+        may_be_kept = type(app).create_url_adapter is Flask.create_url_adapter and app.config["TRUSTED_HOSTS"] is None
+        key = (app.config["SERVER_NAME"], *[environ.get(name) for name in _ADAPTER_DEPENDS_ON])
+        adapter = self._adapters.get(key) if may_be_kept else None
+        if adapter is None:
+            adapter = app.create_url_adapter(app.request_class(environ))
+            assert adapter is not None
+            if len(self._adapters) >= MAX_ADAPTERS:
+                self._adapters.clear()
+            self._adapters[key] = adapter
+        return adapter
 
     def _may_be_lean(self) -> bool:
         """Whether the application has a route without a request context; else Flask alone needs to match the rule."""
@@ -103,6 +133,12 @@ class AppState:
         from greenws.flaskext.testing import TestClient
 
         return TestClient(self.app)
+
+
+def _path(environ: dict[str, Any]) -> str:
+    """The path as werkzeug reads it (PEP 3333: bytes in latin-1's clothes)."""
+    path: str = environ.get("PATH_INFO", "")
+    return path if path.isascii() else path.encode("latin-1").decode(errors="replace")
 
 
 def _route_of(view: object) -> Route | None:

@@ -9,11 +9,13 @@ from collections import deque
 
 from greenlet import greenlet as Greenlet
 
-from greenws.net.reactor cimport Pollable, Reactor, current_greenlet, run_greenlet
+from greenws.net.reactor cimport Pollable, Reactor, current_greenlet, get_reactor, run_greenlet
 
 cdef enum:
     MAX_IDLE = 128  # parked greenlets kept after a rush, about 5 KB each
     MAX_REFILL = 16  # jobs
+
+UPGRADES = 1000  # decided at once; the others wait their turn
 
 
 cdef class HandlerPool:
@@ -31,6 +33,12 @@ cdef class HandlerPool:
             self.waiting.append(job)
             return 0
         return self._start(job)
+
+    def enqueue(self, Pollable job not None):
+        """Lets the job wait for a turn of the hub of its own. May be called from everywhere in the hub's thread."""
+        self.waiting.append(job)
+        if self.timer is None:
+            self._plan_refill()
 
     cdef int _start(self, Pollable job) except -1:
         self.running += 1
@@ -94,3 +102,11 @@ cdef HandlerPool get_pool(Reactor reactor, Py_ssize_t size):
     elif (<HandlerPool> reactor.pool).size < size:
         (<HandlerPool> reactor.pool).size = size
     return <HandlerPool> reactor.pool
+
+
+def get_upgrade_pool():
+    """Returns the pool for what decides about upgrades: an application that waits there must not keep handlers from running."""
+    cdef Reactor reactor = get_reactor()
+    if reactor.upgrades is None:
+        reactor.upgrades = HandlerPool(reactor, UPGRADES)
+    return reactor.upgrades

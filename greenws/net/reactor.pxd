@@ -18,10 +18,13 @@ cdef class Pollable:
 cdef class Watched(Pollable):
     pass
 
+cdef class Job(Pollable):
+    pass
+
 cdef class Reactor:
     cdef object __weakref__
     cdef readonly object hub, loop, wheel
-    cdef public object pool
+    cdef public object pool, upgrades  # greenlets for handlers, and for what decides about upgrades
     cdef readonly unsigned long thread
     cdef readonly int pid, count
     cdef int epoll

@@ -133,6 +133,10 @@ cdef class Watched(Pollable):
         self.on_ready(events & (READ | GONE) != 0)
         return 0
 
+    def own(self, int fd):
+        """Takes a descriptor that need not be waited for, or not yet."""
+        self.fd = fd
+
     def watch(self, int fd, bint readable=True, bint writable=False):
         """Waits for a descriptor, or, when it is watched already, for other events of it."""
         cdef unsigned int interest = (READ if readable else 0) | (WRITE if writable else 0)
@@ -152,6 +156,14 @@ cdef class Watched(Pollable):
         self.reactor.wheel.cancel(self)
         self.fd = -1
         return fd
+
+
+cdef class Job(Pollable):
+    """Work for a pool, for Python code: subclasses define ``run()``."""
+
+    cdef int work(self) except -1:
+        self.run()
+        return 0
 
 
 cdef class Reactor:

@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 
 import httptools
@@ -88,8 +89,30 @@ def parse_request(head: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHe
     Raises:
         RequestError: the head breaks a rule. Any bytes give this or a head, nothing else.
     """
-    if head_end(head, limits) != len(head) or head.startswith(b"HTTP/"):
+    read = read_request(head, limits)
+    if read is None or read[1] != len(head):
         raise RequestError(400, "this is not one whole HTTP request")
+    return read[0]
+
+
+def read_request(data: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> tuple[RequestHead, int] | None:
+    """Reads the request head at the beginning of ``data``, as soon as it is whole.
+
+    Returns:
+        The head and the position behind it; None while bytes are missing.
+
+    Raises:
+        RequestError: no acceptable head can come of these bytes.
+    """
+    stop = head_end(data, limits)
+    if stop < 0:
+        return None
+    return _read_head(data[:stop]), stop
+
+
+def _read_head(head: bytes) -> RequestHead:
+    if head.startswith(b"HTTP/"):
+        raise RequestError(400, "this is an answer, not a request")
     method, target, protocol = head[: head.find(b"\r")].decode("ascii").split(" ")
     version = protocol[5:]
     try:
@@ -209,9 +232,14 @@ def environ_headers(head: RequestHead) -> dict[str, str]:
     environ = {}
     for name, value in head._values.items():
         if "_" not in name:
-            key = name.upper().replace("-", "_")
-            environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key] = value
+            environ[_environ_key(name)] = value
     return environ
+
+
+@lru_cache(256)  # most clients send the same names
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 
 
 def error_response(error: RequestError) -> bytes:

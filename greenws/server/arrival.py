@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from greenws.errors import RequestError
 from greenws.net.reactor import Watched
 from greenws.net.transport import TLS
-from greenws.protocol.http import error_response, head_end, parse_request
+from greenws.protocol.http import error_response, read_request
 
 if TYPE_CHECKING:
     from greenws.server.wsgi import WSGIServer
@@ -49,21 +49,24 @@ class Arrival(Watched):
         self._server = server
         self._address = address
         self._tls = tls
-        self._data = early
+        self._data = b""
         self._pending = b""
         self._lingers = False
+        self.own(fd)
         server.arrivals.add(self)
         try:
-            self.watch(fd)
+            if answer is not None:
+                self._answer(answer)
+            elif early:
+                self._take(early)
+            else:
+                self.on_ready(True)  # mostly the request has come with the connection, and there is nothing to wait for
+            if self.fileno() >= 0 and not self._lingers:
+                self.watch(fd)
+                self.reactor.wheel.schedule_sooner(self, timeout)
         except OSError:
-            server.arrivals.discard(self)
-            os.close(fd)
+            self.close()
             raise
-        self.reactor.wheel.schedule(self, min(timeout, server.config.handshake_timeout) if early else timeout)
-        if answer is not None:
-            self._answer(answer)
-        elif early:
-            self._look()
 
     def on_ready(self, readable: bool) -> None:
         """Reads what has come."""
@@ -91,24 +94,22 @@ class Arrival(Watched):
                 self._linger()
                 return
             self._write(self._tls.send(b""))
-        if not self._data:  # however long it may be idle: a head must come in one go
-            self.reactor.wheel.schedule_sooner(self, self._server.config.handshake_timeout)
-        self._data += data
-        self._look()
+        self._take(data)
 
-    def _look(self) -> None:
-        limits = self._server.head_limits
+    def _take(self, data: bytes) -> None:
+        is_first = not self._data
+        self._data += data
         try:
-            stop = head_end(self._data, limits)
-            if stop < 0:
-                return
-            head = parse_request(self._data[:stop], limits)
+            found = read_request(self._data, self._server.head_limits)
         except RequestError as error:
             self._refuse(error)
             return
-        rest = self._data[stop:]
-        self._server.arrivals.discard(self)
-        self._server.on_request(self.release(), head, rest, self._address, self._tls)
+        if found is not None:
+            head, stop = found
+            self._server.arrivals.discard(self)
+            self._server.on_request(self.release(), head, self._data[stop:], self._address, self._tls)
+        elif is_first:  # however long it may be idle: a head must come in one go
+            self.reactor.wheel.schedule_sooner(self, self._server.config.handshake_timeout)
 
     def expire(self, tick: int) -> None:
         """The deadline has come. Called by the wheel."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import gevent
 
 from greenws.errors import ConnectionClosed, RequestError, StateError
 from greenws.net.connection import Connection
+from greenws.net.reactor import Job
 from greenws.net.transport import TLS
 from greenws.protocol.http import RequestHead, error_response, response_head
 from greenws.server.environ import make_environ
@@ -24,25 +26,64 @@ if TYPE_CHECKING:
     from greenws.server.wsgi import WSGIServer
 
 
-class Upgrade:
-    """The hand-over of one request's connection. The application finds it in the environ.
+class Upgrade(Job):
+    """The hand-over of one request's connection. Runs the application, which finds it in the environ.
+
+    Args:
+        server: whose application and log.
+        fd: the connection's descriptor, owned until it is handed over or closed.
+        head: the request.
+        early: bytes that came behind it.
+        address: the peer's.
+        tls: the encryption, or None.
 
     Attributes:
         connection: set by the application: who gets the descriptor when the 101 has left.
         status, headers: what ``start_response`` was last called with.
     """
 
-    __slots__ = ("_address", "_early", "_fd", "_server", "_tls", "connection", "headers", "status")
+    __slots__ = ("_address", "_early", "_fd", "_head", "_server", "_tls", "connection", "headers", "status")
 
-    def __init__(self, server: WSGIServer, fd: int, early: bytes, address: Any, tls: TLS | None) -> None:
+    def __init__(
+        self, server: WSGIServer, fd: int, head: RequestHead, early: bytes, address: Any, tls: TLS | None
+    ) -> None:
         self._server = server
         self._fd = fd
+        self._head = head
         self._early = early
         self._address = address
         self._tls = tls
         self.connection: Connection | None = None
         self.status = ""
         self.headers: list[tuple[str, str]] = []
+
+    def run(self) -> None:
+        """Asks the application about the upgrade and does what it says. In a greenlet of a pool, which may block."""
+        Context().run(self._run)  # what the application sets there is gone for the greenlet's next upgrade
+
+    def _run(self) -> None:
+        begin = time.time()
+        server = self._server
+        try:
+            environ = make_environ(server.get_environ(), self._head, self._address)
+            environ["wsgi.input"] = BytesIO()
+            environ["wsgi.input_terminated"] = True
+            environ["greenws.upgrade"] = self
+            try:
+                body = _collect(server.application(environ, self.start_response))
+                if self.status.startswith("101") and not self.is_done:
+                    self.open()
+            except ConnectionClosed:
+                return  # it was closed while its upgrade was under way
+            except (Exception, gevent.Timeout) as error:
+                server.loop.handle_error(f"upgrade of {self._head.path!r}", type(error), error, error.__traceback__)
+                self.status, self.headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
+                body = b"Internal Server Error\n"
+            if not self.is_done:
+                self.refuse(body)
+            server.log_upgrade(self._head, environ, self._address, self, begin)
+        finally:
+            self.drop()
 
     @property
     def is_done(self) -> bool:
@@ -100,32 +141,6 @@ class Upgrade:
         if not self.is_done:
             os.close(self._fd)
             self._fd = -1
-
-
-def run_upgrade(server: WSGIServer, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
-    """Asks the application about an upgrade and does what it says. Owns the descriptor; has a greenlet of its own."""
-    begin = time.time()
-    upgrade = Upgrade(server, fd, rest, address, tls)
-    try:
-        environ = make_environ(server.get_environ(), head, address)
-        environ["wsgi.input"] = BytesIO()
-        environ["wsgi.input_terminated"] = True
-        environ["greenws.upgrade"] = upgrade
-        try:
-            body = _collect(server.application(environ, upgrade.start_response))
-            if upgrade.status.startswith("101") and not upgrade.is_done:
-                upgrade.open()
-        except ConnectionClosed:
-            return  # it was closed while its upgrade was under way
-        except (Exception, gevent.Timeout) as error:
-            server.loop.handle_error(f"upgrade of {head.path!r}", type(error), error, error.__traceback__)
-            upgrade.status, upgrade.headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
-            body = b"Internal Server Error\n"
-        if not upgrade.is_done:
-            upgrade.refuse(body)
-        server.log_upgrade(head, environ, address, upgrade, begin)
-    finally:
-        upgrade.drop()
 
 
 def _collect(result: Iterable[bytes]) -> bytes:

@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import gevent
 from gevent import pywsgi, socket
 
 from greenws.config import Config
 from greenws.errors import RequestError
+from greenws.net.pool import get_upgrade_pool
 from greenws.net.registry import Registry
 from greenws.net.transport import TLS
 from greenws.protocol.handshake import wants_websocket
@@ -28,7 +28,7 @@ from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
 from greenws.server.listener import BACKLOG, Acceptor, listen
-from greenws.server.upgrade import Upgrade, run_upgrade
+from greenws.server.upgrade import Upgrade
 
 MAX_WAITING = 1000  # requests that wait for a place in the pool
 KEEP_ALIVE = 65.0  # seconds a kept-alive connection may wait for its next request: a parked one costs next to nothing
@@ -198,7 +198,7 @@ class WSGIServer(pywsgi.WSGIServer):
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
         if wants_websocket(head.get):
-            gevent.spawn_raw(run_upgrade, self, fd, head, rest, address, tls)
+            get_upgrade_pool().enqueue(Upgrade(self, fd, head, rest, address, tls))
         elif len(self._waiting) >= MAX_WAITING:
             refusal = RequestError(503, "the server is busy", [("Retry-After", "5")])
             self.answer_and_close(fd, error_response(refusal), address, tls)

@@ -6,6 +6,7 @@ import pytest
 from flask import Flask, abort, current_app, has_request_context
 
 from greenws import ConnectionClosed, Endpoint, GreenWS
+from greenws.flaskext.testing import UpgradeRefused
 
 
 @pytest.fixture(params=["event", "blocking"])
@@ -125,3 +126,47 @@ def test_trusted_hosts_hold(lean, app, ws, connect, refusal):
     with connect("/", host="example.org") as peer:
         assert peer.receive(5) == "hello"
     assert refusal("/", host="evil.example", origin="http://evil.example").status_code == 400
+
+
+def test_the_host_decides_however_often_the_others_have_asked(app, ws, connect):
+    app.config["SERVER_NAME"] = "example.test"
+    app.url_map.host_matching = True
+
+    @ws.route("/door", request_context=False, endpoint="one", host="one.test")
+    def one(conn):
+        conn.send("one")
+
+    @ws.route("/door", request_context=False, endpoint="two", host="two.test")
+    def two(conn):
+        conn.send("two")
+
+    for _ in range(2):
+        for host in ("one", "two"):
+            with connect("/door", host=f"{host}.test") as peer:
+                assert peer.receive(5) == host
+    with pytest.raises(UpgradeRefused) as refused, connect("/door", host="three.test"):
+        pass
+    assert refused.value.status == 404
+
+
+def test_a_host_that_is_not_trusted_is_refused_also_behind_one_that_is(app, opened, connect):
+    app.config["TRUSTED_HOSTS"] = ["localhost"]
+    opened.append(lambda conn: None)
+    with connect("/door/front", host="localhost"):
+        pass
+    with pytest.raises(UpgradeRefused) as refused, connect("/door/front", host="evil.test"):
+        pass
+    assert refused.value.status == 400
+
+
+def test_only_so_many_hosts_are_kept(app, opened, connect, monkeypatch):
+    monkeypatch.setattr("greenws.flaskext.state.MAX_ADAPTERS", 3)
+    for number in range(8):
+        with connect("/door/front", host=f"host{number}.test"):
+            assert len(app.extensions["greenws"]._adapters) <= 3
+
+
+def test_a_path_beyond_ascii_is_matched_as_utf_8(app, opened, connect):
+    with connect("/door/caf%C3%A9") as peer:
+        peer.send("x")
+        assert peer.receive(5) == "café application False x"

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+
 import gevent
 import pytest
+from gevent.event import Event
+from greenlet import getcurrent
 
+from greenws import Endpoint
+from greenws.net.pool import get_upgrade_pool
 from greenws.server import WSGIServer
 from tests.server.conftest import ACCEPT, upgrade_request
 
@@ -254,3 +260,47 @@ def test_the_stop_of_one_server_leaves_the_other_of_the_same_application(site):
     client = site.client()
     client.send(upgrade_request())
     assert client.head()[0] == 101
+
+
+def test_what_one_upgrade_sets_in_its_context_variables_is_gone_for_the_next(site):
+    variable = ContextVar("variable", default="nothing")
+    seen = []
+
+    def middleware(environ, start_response):
+        seen.append((getcurrent(), variable.get()))
+        variable.set("something")
+        return site.app(environ, start_response)
+
+    site.start(middleware)
+    for _ in range(2):
+        client = site.client()
+        client.send(upgrade_request())
+        assert client.head()[0] == 101
+    (first, _), (second, value) = seen
+    assert first is second  # the greenlet is used again
+    assert value == "nothing"
+
+
+def test_so_many_upgrades_are_decided_at_once_and_the_others_wait_their_turn(site, monkeypatch):
+    release, inside = Event(), []
+
+    @site.ws.route("/slow")
+    class Slow(Endpoint):
+        def on_open(self, conn):
+            inside.append(conn.id)
+            release.wait(10)
+
+    site.start()
+    echoing = site.client()
+    echoing.send(upgrade_request())
+    assert echoing.head()[0] == 101
+    monkeypatch.setattr(get_upgrade_pool(), "size", 2)
+    clients = [site.client() for _ in range(5)]
+    for client in clients:
+        client.send(upgrade_request("/slow"))
+    for _ in range(3):
+        echoing.send(HELLO)
+        assert echoing.read(7) == b"\x81\x05hello"
+    assert len(inside) == 2
+    release.set()
+    assert [client.head()[0] for client in clients] == [101] * 5
