@@ -184,7 +184,9 @@ def serve_lean(
 
 def _open_lean(state: AppState, route: Route, conn: Connection, values: dict[str, Any]) -> Any:
     """Lets the route open the connection. Returns the response of a route that does not want to."""
-    if isinstance(route.target, Endpoint) and not route.defines("on_open"):
+    if not isinstance(route.target, Endpoint):
+        return open_route(state, route, conn, values)  # a view makes the app contexts that it needs
+    if not route.defines("on_open"):
         return None
     with state.app.app_context():
         return open_route(state, route, conn, values)

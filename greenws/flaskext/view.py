@@ -7,10 +7,10 @@ from contextvars import ContextVar, copy_context
 from typing import Any
 
 import gevent
-from flask import Flask
+from flask import Flask, has_app_context
 from flask.ctx import AppContext
 from gevent.event import AsyncResult
-from greenlet import GreenletExit
+from greenlet import GreenletExit, greenlet
 
 from greenws.errors import ConnectionClosed, StateError
 from greenws.flaskext.context import has_teardown
@@ -29,15 +29,16 @@ class View:
         values: the values of the URL rule.
     """
 
-    __slots__ = ("_app", "_conn", "_context", "_function", "_is_used", "_values")
+    __slots__ = ("_app", "_conn", "_context", "_function", "_is_used", "_outcome", "_values")
 
     def __init__(self, app: Flask, function: Callable[..., Any], conn: Connection, values: dict[str, Any]) -> None:
         self._app = app
         self._function = function
         self._conn = conn
-        self._values = values
+        self._values = values or None
         self._context: AppContext | None = None
         self._is_used = False
+        self._outcome: AsyncResult | None = AsyncResult()
 
     def start(self) -> Any:
         """Runs the view in a new greenlet. Blocks until it first uses its connection, or ends before that.
@@ -51,30 +52,39 @@ class View:
         Raises:
             Exception: what the view raised before it used the connection.
         """
-        outcome = AsyncResult()
-
-        def run() -> None:
-            try:
-                outcome.set(self._run(outcome))
-            except BaseException as error:
-                if outcome.ready():
-                    raise  # the request is over; this is for the hub, which ends the process for SystemExit
-                outcome.set_exception(error)
-
-        gevent.spawn_raw(copy_context().run, run)
+        outcome = self._outcome
+        assert outcome is not None
+        # Not gevent's own kind, which keeps where it was spawned for as long as it lives.
+        view = greenlet(self._work, gevent.get_hub())
+        view.gr_context = copy_context()
+        gevent.get_hub().loop.run_callback(view.switch)
         if outcome.wait(self._conn.service.config.handshake_timeout) is None and not outcome.ready():
-            self._is_used = True  # it waits for something else: the peer gets its 101 and is watched from now on
-            return None
+            self._use(self._conn)  # it waits for something else: the peer gets its 101 and is watched from now on
         return outcome.get()
 
-    def _run(self, outcome: AsyncResult) -> Any:
+    def _use(self, conn: Connection) -> None:
+        """The connection is used for the first time."""
+        self._is_used = True
+        self._finish_start(None)
+
+    def _finish_start(self, answer: Any) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is not None:
+            outcome.set(answer)
+
+    def _work(self) -> None:
+        """The view's greenlet."""
+        try:
+            self._finish_start(self._run())
+        except BaseException as error:
+            outcome, self._outcome = self._outcome, None
+            if outcome is None:
+                raise  # the request is over; this is for the hub, which ends the process for SystemExit
+            outcome.set_exception(error)
+
+    def _run(self) -> Any:
         """Runs the view and ends the connection with it. Returns and raises what ``start`` does."""
-
-        def use(conn: Connection) -> None:
-            self._is_used = True
-            outcome.set(None)
-
-        self._conn.set_opener(use)
+        self._conn.set_opener(self._use)
         _view.set(self)
         answer = None
         try:
@@ -100,7 +110,11 @@ class View:
             self._conn.handler_failed(error)
 
     def _call(self) -> Any:
+        if not has_app_context():  # without a Flask request
+            self.renew_context()
         try:
+            if self._values is None:  # such a call takes nothing of the C stack, which is kept for each view
+                return self._function(self._conn)
             return self._function(self._conn, **self._values)
         finally:
             self._end_context()

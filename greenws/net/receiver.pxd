@@ -29,6 +29,9 @@ cdef class Receiver(Sender):
     cdef int _push(self, object message) except -1
     cdef object _pop(self)
     cdef object take_message(self, timeout)
+    cdef object _next_message(self, timeout)
+    cdef int _wait_for_message(self) except -1
+    cdef int _wait_for_message_until(self, timeout) except -1
     cdef int _control(self, object event) except -1
     cdef int _pong(self, bytes payload) except -1
     cdef bytes _next_ping(self)

@@ -70,6 +70,13 @@ cdef class Receiver(Sender):
         return self.take_message(timeout)
 
     cdef object take_message(self, timeout):
+        message = self._next_message(timeout)
+        if message is END:
+            raise self.closed_error()
+        return message
+
+    cdef object _next_message(self, timeout):
+        """Waits for the next message; END when there will be none."""
         if self.service.on_message is not None:
             raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
         if self.receiver is not None:
@@ -81,31 +88,40 @@ cdef class Receiver(Sender):
         if self.first is None:
             self.settle()
             if self.first is None and not self.close_sent and self.state != CLOSED:
-                self._wait_for_message(timeout)
+                if timeout is None:
+                    self._wait_for_message()
+                else:
+                    self._wait_for_message_until(timeout)
         if self.first is None:
-            raise self.closed_error()
+            return END
         message = self._pop()
         self.corked = self.first is not None
         if self.first is None and (self.paused or self.state == CLOSING):
             self.reactor.defer(self)  # a Close that came behind this message is answered when the caller next waits
         return message
 
-    def _wait_for_message(self, timeout):
+    cdef int _wait_for_message(self) except -1:
         if self.receiver is not None:  # another came while ``between`` ran
             raise StateError("another greenlet is already receiving from this connection")
-        timer = None if timeout is None else Timeout.start_new(timeout)
         try:
             while self.first is None and not self.close_sent and self.state != CLOSED:
                 self.receiver = current_greenlet()
                 self.reactor.wait_in_hub()
+        finally:
+            self.receiver = None
+        return 0
+
+    cdef int _wait_for_message_until(self, timeout) except -1:
+        timer = Timeout.start_new(timeout)
+        try:
+            self._wait_for_message()
         except Timeout as error:
             if error is not timer:
                 raise
             raise OperationTimeout(f"no message within {timeout} s") from None
         finally:
-            self.receiver = None
-            if timer is not None:
-                timer.close()
+            timer.close()
+        return 0
 
     def receive_json(self, timeout=None):
         """Returns the value of the next message, which must be JSON. See ``receive``.
@@ -120,12 +136,13 @@ cdef class Receiver(Sender):
 
     def __next__(self):
         """Returns the next message. Stops when the connection has ended normally (1000, 1001, no code), or by our ``close``."""
-        try:
-            return self.take_message(None)
-        except ConnectionClosed as error:
-            if error.is_normal or self.ended_here:
-                raise StopIteration from None
-            raise
+        message = self._next_message(None)
+        if message is not END:
+            return message
+        error = self.closed_error()
+        if error.is_normal or self.ended_here:
+            raise StopIteration
+        raise error
 
     cdef int received(self, bytearray data, Py_ssize_t size) except -1:
         cdef MessageDecoder decoder = self.decoder

@@ -82,6 +82,7 @@ class Upgrade(Job):
             if not self.is_done:
                 self.refuse(body)
             server.log_upgrade(self._head, environ, self._address, self, begin)
+            environ.pop("greenws.upgrade", None)  # a blocking view keeps its request as long as it runs, but not this
         finally:
             self.drop()
 
