@@ -16,6 +16,8 @@ from setuptools.command.build_ext import build_ext
 
 # A `.py` is ordinary Python; the `.pxd` beside it types it for the compiler.
 SOURCES = [
+    "greenws/bench/histogram.py",
+    "greenws/bench/load.pyx",
     "greenws/protocol/mask.pyx",
     "greenws/protocol/frames.py",
     "greenws/protocol/messages.py",

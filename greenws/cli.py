@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import signal
 import sys
 from typing import Any
 
 import click
+
+from greenws.bench.plan import MODES, Plan
+from greenws.errors import ConfigError, LoadFailed
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +69,75 @@ def _run_gunicorn(arguments: list[str]) -> None:
 
     sys.argv = ["greenws run", *arguments]
     Application("%(prog)s MODULE:APP", prog="greenws run").run()
+
+
+@main.command()
+@click.argument("url")
+@click.option(
+    "-m", "--mode", type=click.Choice(MODES), default="echo", show_default=True, help="What to do; see below."
+)
+@click.option("-c", "--connections", type=click.IntRange(1), default=100, show_default=True)
+@click.option(
+    "-d", "--duration", type=click.FloatRange(0, min_open=True), default=10.0, show_default="10", help="Seconds."
+)
+@click.option("--size", type=click.IntRange(0), default=64, show_default=True, help="Bytes of a message.")
+@click.option("--binary", is_flag=True, help="Binary messages instead of text.")
+@click.option(
+    "--depth", type=click.IntRange(1), default=16, show_default=True, help="Messages in one write (pipelined)."
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default="10",
+    help="Seconds between the messages of a connection (rate).",
+)
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Messages to everybody (fanout).")
+@click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Of the handshake; may repeat.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), default=128, show_default=True, help="Connects under way at a time."
+)
+@click.option(
+    "--sources",
+    type=click.IntRange(1, 254),
+    default=1,
+    show_default=True,
+    help="Addresses from 127.0.0.1 on to connect from: one has 28,000 ports.",
+)
+@click.option("--rest", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds before it is measured.")
+@click.option("--warm-up", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds of the same before.")
+@click.option("--deflate", "offers_deflate", is_flag=True, help="Offer compression (idle and handshake).")
+@click.option("--pid", "pids", type=int, multiple=True, help="The server's process: shows what it uses. May repeat.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--remote", "is_remote", is_flag=True, help="The server may be another machine, which you may load.")
+def bench(url: str, headers: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Load a WebSocket server and measure it.
+
+    \b
+    greenws bench ws://127.0.0.1:8000/echo -c 1000 -d 10
+
+    \b
+    echo       each connection has one message under way, all the time
+    pipelined  each sends --depth messages in one write, and again when all are back
+    rate       each sends a message every --interval seconds, whatever comes back
+    idle       all stay open and answer pings
+    handshake  opens and closes, --connections at a time
+    fanout     one sends, and all must get it, --rounds times
+
+    The status is 1 when a connection failed or a message came back wrong.
+    """  # noqa: D301
+    from greenws.bench.report import report
+    from greenws.bench.run import run
+
+    pairs = [header.partition(":") for header in headers]
+    try:
+        result = run(Plan(url=url, headers=tuple((name, value.strip()) for name, _, value in pairs), **options))
+    except (ConfigError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    except (LoadFailed, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(result.as_dict()) if as_json else report(result))
+    sys.exit(not result.is_good)
 
 
 @main.command()

@@ -8,7 +8,8 @@
     ├── ConnectionClosed     the connection has ended: code, reason
     ├── OperationTimeout     receive, send or ping took too long (also a TimeoutError)
     ├── StateError           a call in the wrong phase or from the wrong place (also a RuntimeError)
-    └── UnsupportedServer    the WSGI server cannot hand its connection over
+    ├── UnsupportedServer    the WSGI server cannot hand its connection over
+    └── LoadFailed           a load found nothing to measure
 
 An error carries the answer that goes out on the wire, so that the place which catches it need not know why
 it was raised. Nothing here imports anything of ours.
@@ -105,3 +106,7 @@ class StateError(GreenWSError, RuntimeError):
 
 class UnsupportedServer(GreenWSError):
     """The WSGI server in use cannot hand its connection over. The text names a command that can."""
+
+
+class LoadFailed(GreenWSError):
+    """There is nothing to measure: connections could not be opened. The text says why."""
