@@ -15,7 +15,7 @@ package := setup.py setup.cfg pyproject.toml $(compiled)
 .PHONY: help setup demo test test-all style types layers coverage clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## everything that the words below need, in .venv
 
@@ -76,6 +76,32 @@ $(VENV)/.made:
 		echo "$(PYTHON) has no C headers. On Debian or Ubuntu: apt-get install python3-dev"; exit 1; }
 	@command -v cc >/dev/null || { echo "There is no C compiler. On Debian or Ubuntu: apt-get install gcc libc6-dev"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+.PHONY: bench bench-quick bench-compare bench-codec bench-syscalls bench-publish
+BASE ?= main
+
+bench: $(VENV)/.bench ## GreenWS and its peers side by side, about half an hour
+	@$(bin)/python -m benchmarks.run $(ARGS)
+
+bench-quick: $(VENV)/.bench ## the same with few peers and short rounds
+	@$(bin)/python -m benchmarks.run --quick $(ARGS)
+
+bench-compare: $(VENV)/.bench ## this tree and BASE=main taking turns: what differs beyond the spread
+	@$(bin)/python -m benchmarks.compare $(BASE) $(ARGS)
+
+bench-codec: $(VENV)/.bench ## the codec alone, nanoseconds for each frame
+	@$(bin)/python -m pytest benchmarks/codec -q --benchmark-columns=median,iqr,rounds $(ARGS)
+
+bench-syscalls: $(VENV)/.bench ## system calls for each message (strace)
+	@$(bin)/python -m benchmarks.syscalls $(ARGS)
+
+bench-publish: $(VENV)/.bench ## the last run's tables and pictures, into docs/benchmarks.md
+	@$(bin)/python -m benchmarks.publish
+
+$(VENV)/.bench: $(VENV)/.dev
+	@$(bin)/python -m pip install -qq --disable-pip-version-check -e '.[bench]'
+	@mkdir -p .cache/bench
 	@touch $@
 
 .PHONY: autobahn autobahn-short

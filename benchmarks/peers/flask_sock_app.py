@@ -1,0 +1,57 @@
+"""Flask-Sock: an application that has what ours has, to be served by gevent's server or by gunicorn's gevent worker."""
+
+from __future__ import annotations
+
+import sys
+
+from gevent import monkey
+
+if __name__ == "__main__":
+    monkey.patch_all()
+
+from flask import Flask, g, session
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
+
+
+def create_app(hooks: bool = False) -> Flask:
+    """Makes the application. With hooks each upgrade runs a ``before_request`` and reads a session."""
+    app = Flask(__name__)
+    app.secret_key = "not a secret"
+    sock = Sock(app)
+    members: set[Server] = set()
+
+    @sock.route("/echo")
+    def echo(ws: Server) -> None:
+        while True:
+            ws.send(ws.receive())
+
+    @sock.route("/fanout")
+    def fan_out(ws: Server) -> None:
+        members.add(ws)
+        try:
+            while True:
+                message = ws.receive()
+                for member in tuple(members):
+                    try:
+                        member.send(message)
+                    except ConnectionClosed:
+                        members.discard(member)
+        finally:
+            members.discard(ws)
+
+    if hooks:
+
+        @app.before_request
+        def count_visits() -> None:
+            g.user = session.get("user")
+            session["visits"] = session.get("visits", 0) + 1
+
+    return app
+
+
+if __name__ == "__main__":
+    from gevent.pywsgi import WSGIServer
+
+    made = create_app("hooks" in sys.argv[2:])
+    WSGIServer(("127.0.0.1", int(sys.argv[1])), made, log=None, error_log=None, backlog=4096).serve_forever()
