@@ -23,11 +23,14 @@ SOURCES = [
     "greenws/protocol/messages.py",
     "greenws/net/closing.pyx",
     "greenws/net/connection.pyx",
+    "greenws/net/inflow.pyx",
+    "greenws/net/outflow.pyx",
     "greenws/net/pool.pyx",
     "greenws/net/reactor.pyx",
     "greenws/net/receiver.pyx",
     "greenws/net/sender.pyx",
     "greenws/net/stream.pyx",
+    "greenws/net/turn.pyx",
 ]
 
 DIRECTIVES = {

@@ -18,6 +18,7 @@ from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.extension import GreenWS
 from greenws.net.broadcast import broadcast
 from greenws.net.connection import Connection
+from greenws.net.message_stream import MessageStream
 from greenws.protocol.codes import CloseCode
 
 __version__ = _version("greenws")
@@ -33,6 +34,7 @@ __all__ = [
     "GreenWS",
     "GreenWSError",
     "HandshakeError",
+    "MessageStream",
     "OperationTimeout",
     "ProtocolError",
     "RequestError",

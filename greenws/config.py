@@ -57,14 +57,16 @@ class Config:
         origins: the origins a browser may come from, such as ``"https://app.example"``; None allows just the host
             that was asked for, ``"*"`` allows all.
         subprotocols: the subprotocols served, best first.
-        max_message_size: the largest message received, after inflation; a larger one closes with 1009.
+        max_message_size: the largest message received, after inflation; a larger one closes with 1009, or is a stream.
+        max_stream_size: the largest message received as a stream, after inflation; None receives none so.
         compression: True, or a ``Compression``, compresses messages with peers that can do it too.
-        max_fragments: the most frames one message may come in; more close with 1009.
+        max_fragments: the most frames one message may come in, and the most empty ones in a row of a stream; more close
+            with 1009.
         max_control_rate: the most pings, pongs and closes a peer may send in one second; more close with 1008.
         max_connections: the most live connections of the process; more are answered 503.
         max_line_size, max_headers, max_head_size: of an HTTP head; answered 414, 431 and 431.
         handshake_timeout: from accept to a whole request head; then 408.
-        message_timeout: from the first to the last byte of one message; then 1008.
+        message_timeout: from the first to the last byte of one message, or without progress in a stream; then 1008.
         idle_timeout: without any message in either direction; then 1001.
         close_timeout: from our Close to the peer's; then the descriptor is closed without it.
         ping_interval: between the pings to a silent peer.
@@ -78,6 +80,7 @@ class Config:
     origins: str | tuple[str, ...] | None = None
     subprotocols: tuple[str, ...] = ()
     max_message_size: int = 1024 * 1024
+    max_stream_size: int | None = None
     compression: bool | Compression = False
     max_fragments: int = 4096
     max_control_rate: int = 100

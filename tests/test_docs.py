@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 
 from greenws import Compression, Config, Connection, ConnectionClosed, GreenWS, broadcast
-from greenws.flaskext.testing import UpgradeRefused
+from greenws.flaskext.testing import TestClient, UpgradeRefused
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
@@ -37,7 +37,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 # What a Connection has for the framework; the pages leave it out.
-INTERNAL = {"abandon", "accept", "attach", "deflate", "expire", "fileno", "handler_failed", "set_opener"}
+INTERNAL = {"abandon", "accept", "attach", "deflate", "expire", "fileno", "handler_failed", "next_chunk", "set_opener"}
 INTERNAL |= {"is_connecting", "reactor", "service", "wheel_slot"}
 
 
@@ -172,6 +172,20 @@ def check_compressed(app: Flask, client: Any) -> None:
                 assert peer.receive(timeout=5) == message
 
 
+def check_files(app: Flask, client: Any) -> None:
+    large = b"bytes" * 300_000
+    with TestClient(app, Config(max_stream_size=1 << 24)).connect("/copy") as peer:
+        peer.send(large)
+        assert b"".join(peer.receive_stream(5)) == large
+    with client.connect("/count") as peer:
+        for message in (large, "small"):
+            peer.send(message)
+            answer = {"size": len(message), "held": message == "small"}
+            assert json.loads(peer.receive(timeout=5)) == answer
+    with client.connect("/numbers") as peer:
+        assert peer.receive(timeout=5).splitlines() == [str(number) for number in range(1000)]
+
+
 CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "README.md:app.py": check_echo,
     "README.md:chat.py": check_chat,
@@ -182,6 +196,7 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/quickstart.md:app.py": check_page_and_echo,
     "docs/quickstart.md:factory.py": check_factory,
     "docs/quickstart.md:members.py": check_members,
+    "docs/streams.md:files.py": check_files,
     "docs/testing.md:app.py": check_talk,
 }
 

@@ -22,8 +22,8 @@ def has_teardown(app: Flask) -> bool:
     )
 
 
-def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, str | bytes], None]:
-    """Returns ``on_message`` so that each message has an app context of its own, torn down behind it.
+def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, Any], None]:
+    """Returns ``on_message`` or ``on_stream`` so that each message has an app context of its own, torn down behind it.
 
     While nobody wants to know of its end, contexts are kept and used again, one by each call that runs, and only ``g``
     is emptied: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
@@ -36,7 +36,7 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
     )
     kept: list[tuple[AppContext, Context]] = []
 
-    def run(conn: Connection, message: str | bytes) -> None:  # two names, not *args: that alone would cost 0.1 µs
+    def run(conn: Connection, message: Any) -> None:  # two names, not *args: that alone would cost 0.1 µs
         if teardown or ending or ended or begun:
             copy_context().run(_run_within, app, on_message, conn, message)
             return

@@ -76,6 +76,7 @@ class GreenWS:
         subprotocols: Iterable[str] | None = None,
         origins: str | Iterable[str] | None = None,
         max_message_size: int | None = None,
+        max_stream_size: int | None = None,
         compression: bool | Compression | None = None,
         request_context: bool = True,
         **options: Any,
@@ -89,6 +90,7 @@ class GreenWS:
             subprotocols: served here, best first.
             origins: browsers may come from these.
             max_message_size: bytes.
+            max_stream_size: bytes; larger messages than ``max_message_size`` are streams up to this.
             compression: whether messages are compressed, and how.
             request_context: False is the lean path: the rule is matched and the origin checked, but no Flask request is
                 made, so ``before_request``, ``after_request``, the session and ``flask.request`` are not there.
@@ -97,6 +99,7 @@ class GreenWS:
             "subprotocols": subprotocols,
             "origins": origins,
             "max_message_size": max_message_size,
+            "max_stream_size": max_stream_size,
             "compression": compression,
         }
         settings = {name: value for name, value in given.items() if value is not None}

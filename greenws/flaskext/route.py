@@ -54,6 +54,8 @@ class Route:
         hooks: dict[str, Any] = {}
         if isinstance(self.target, Endpoint):
             hooks["on_message"] = for_messages(state.app, self.target.on_message)
+            if self.defines("on_stream"):
+                hooks["on_stream"] = for_messages(state.app, self.target.on_stream)
             if self.defines("on_close"):
                 hooks["on_close"] = for_the_end(state.app, self.target.on_close)
         else:

@@ -1,6 +1,6 @@
-from greenws.net.receiver cimport Receiver
+from greenws.net.inflow cimport Inflow
 
-cdef class Closing(Receiver):
+cdef class Closing(Inflow):
     cdef unsigned int deadline
     cdef int result(self, int code, str reason) except -1
     cdef int send_close(self, bytes payload) except -1

@@ -1,4 +1,4 @@
-from greenws.net.receiver import Receiver
+from greenws.net.inflow import Inflow
 
-class Closing(Receiver):
+class Closing(Inflow):
     def close(self, code: int = 1000, reason: str = "") -> None: ...

@@ -11,13 +11,13 @@ from greenws.protocol.frames import close_payload
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from greenws.net.inflow cimport Inflow
 from greenws.net.reactor cimport WRITE, current_greenlet
-from greenws.net.receiver cimport Receiver
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN
 from greenws.net.stream cimport Outbox
 
 
-cdef class Closing(Receiver):
+cdef class Closing(Inflow):
     """See ``greenws.net.connection.Connection``, which is the whole of it."""
 
     def close(self, code=1000, reason=""):
@@ -90,7 +90,7 @@ cdef class Closing(Receiver):
         if self.state != CLOSING or self.fd < 0:
             return 0
         if not self.close_sent:
-            if self.first is not None or self.busy:
+            if self.first is not None or (self.busy and self.receiver is None):
                 return 0  # what came before the Close, or before what was wrong, is answered before it
             self._answer_close()
         if self.close_sent and not self.held and self.outbox is not None and self.interest & WRITE == 0:

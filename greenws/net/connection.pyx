@@ -188,7 +188,9 @@ cdef class Connection(Closing):
         cdef bytes backlog = self.backlog
         self.backlog = None
         self.paused = False
-        if backlog:
+        if self.partial_since:
+            self.partial_since = self.reactor.wheel.tick or 1  # the time that we did not read is not the peer's
+        if backlog is not None:
             data = bytearray(backlog)
             self.received(data, len(data))
         if not self.paused and self.fd >= 0:
@@ -245,6 +247,8 @@ cdef class Connection(Closing):
             return limit - (now - self.outbox.over_since)
         limit = self.service.message_ticks
         if limit and self.partial_since:
+            if self.paused:
+                return limit
             if now - self.partial_since >= limit:
                 self.fail(1008, "message took too long")
                 return 0

@@ -11,6 +11,8 @@ cdef class HandlerPool:
     cdef int _plan_refill(self) except -1
     cdef readonly object waiting
     cdef Pollable job
+    cdef int step_out(self) except -1
+    cdef int step_in(self) except -1
     cdef int submit(self, Pollable job) except -1
     cdef int _start(self, Pollable job) except -1
 

@@ -71,6 +71,14 @@ cdef class HandlerPool:
             elif me in self.idle:
                 self.idle.remove(me)
 
+    cdef int step_out(self) except -1:
+        """In a job: it waits for its peer, and does not count until ``step_in``. Others may start meanwhile."""
+        return self._one_done()
+
+    cdef int step_in(self) except -1:
+        self.running += 1
+        return 0
+
     cdef int _one_done(self) except -1:
         self.running -= 1
         if self.waiting and self.timer is None:

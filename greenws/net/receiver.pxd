@@ -1,7 +1,7 @@
-from greenws.net.sender cimport Sender
+from greenws.net.outflow cimport Outflow
 from greenws.protocol.messages cimport MessageDecoder
 
-cdef class Receiver(Sender):
+cdef class Receiver(Outflow):
     cdef readonly unsigned long long id
     cdef readonly str path
     cdef readonly object remote_addr
@@ -15,6 +15,9 @@ cdef class Receiver(Sender):
     cdef object extras  # what only some connections need
     cdef unsigned int partial_since, ping_tick, window, ping_number
     cdef unsigned short control_count
+    cdef unsigned int streams  # how many have been begun
+    cdef bint in_stream  # the last of them is not read to its end
+    cdef bint skipping  # what comes belongs to one that nobody reads any more
     cdef bint busy, told, opened, failed, seen, ended_here
     cdef readonly float latency
     cdef double ping_time
@@ -29,9 +32,16 @@ cdef class Receiver(Sender):
     cdef int _push(self, object message) except -1
     cdef object _pop(self)
     cdef object take_message(self, timeout)
+    cdef object take_event(self, timeout)
     cdef object _next_message(self, timeout)
-    cdef int _wait_for_message(self) except -1
+    cdef object _next_event(self, timeout)
+    cdef object begin_stream(self, object event)
+    cdef object take_first(self)
+    cdef int wait_for_message(self) except -1
     cdef int _wait_for_message_until(self, timeout) except -1
+    cdef int leave_stream(self) except -1
+    cdef Py_ssize_t _skip(self, object chunk) except -1
+    cdef int _hold(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
     cdef int _control(self, object event) except -1
     cdef int _pong(self, bytes payload) except -1
     cdef bytes _next_ping(self)

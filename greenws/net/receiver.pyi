@@ -1,9 +1,9 @@
 from collections.abc import Callable
 from typing import Any, Self
 
-from greenws.net.sender import Sender
+from greenws.net.outflow import Outflow
 
-class Receiver(Sender):
+class Receiver(Outflow):
     @property
     def id(self) -> int: ...
     @property

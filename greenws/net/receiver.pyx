@@ -13,24 +13,24 @@ from greenlet import GreenletExit
 
 from greenws.errors import ConnectionClosed, OperationTimeout, ProtocolError, StateError
 from greenws.net.wheel import TICK
-from greenws.protocol.deflate import Discard
-from greenws.protocol.events import Ping, Pong
+from greenws.protocol.events import Chunk, Pause, Ping, Pong
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from greenws.net.pool cimport HandlerPool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
-from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Sender, Service
+from greenws.net.outflow cimport Outflow
+from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.protocol.messages cimport MessageDecoder
 
 cdef enum:
+    SKIP = 1048576  # bytes of a stream that nobody reads any more, passed over in one turn
     PONGS = 32768  # queued bytes beyond which a peer that does not read gets only its newest pong
 
 cdef object END = object()  # stands behind the last message
-cdef object DISCARD = Discard()
 
 
-cdef class Receiver(Sender):
+cdef class Receiver(Outflow):
     """See ``greenws.net.connection.Connection``, which is the whole of it."""
 
     def set_opener(self, opener):
@@ -51,6 +51,12 @@ cdef class Receiver(Sender):
         return 0
 
     cdef int peer_closed(self, int code, str reason) except -1:
+        return 0
+
+    cdef object begin_stream(self, object event):
+        return None
+
+    cdef int leave_stream(self) except -1:
         return 0
 
     cdef object extra(self):
@@ -77,6 +83,22 @@ cdef class Receiver(Sender):
 
     cdef object _next_message(self, timeout):
         """Waits for the next message; END when there will be none."""
+        event = self._next_event(timeout)
+        if type(event) is Chunk:
+            self.first = self.rest = None
+            self.waiting_size = 0
+            self.fail(1009, "message too big")
+            return END
+        return event
+
+    cdef object take_event(self, timeout):
+        """Waits for the next message, or the first chunk of one."""
+        event = self._next_event(timeout)
+        if event is END:
+            raise self.closed_error()
+        return event
+
+    cdef object _next_event(self, timeout):
         if self.service.on_message is not None:
             raise StateError("messages of this connection go to on_message; receive is for blocking-style views")
         if self.receiver is not None:
@@ -85,22 +107,25 @@ cdef class Receiver(Sender):
             self.before_io()
         if self.service.between is not None:
             self.service.between(self)
+        if self.in_stream:
+            self.leave_stream()
         if self.first is None:
             self.settle()
             if self.first is None and not self.close_sent and self.state != CLOSED:
                 if timeout is None:
-                    self._wait_for_message()
+                    self.wait_for_message()
                 else:
                     self._wait_for_message_until(timeout)
-        if self.first is None:
-            return END
+        return END if self.first is None else self.take_first()
+
+    cdef object take_first(self):
         message = self._pop()
         self.corked = self.first is not None
         if self.first is None and (self.paused or self.state == CLOSING):
             self.reactor.defer(self)  # a Close that came behind this message is answered when the caller next waits
         return message
 
-    cdef int _wait_for_message(self) except -1:
+    cdef int wait_for_message(self) except -1:
         if self.receiver is not None:  # another came while ``between`` ran
             raise StateError("another greenlet is already receiving from this connection")
         try:
@@ -114,7 +139,7 @@ cdef class Receiver(Sender):
     cdef int _wait_for_message_until(self, timeout) except -1:
         timer = Timeout.start_new(timeout)
         try:
-            self._wait_for_message()
+            self.wait_for_message()
         except Timeout as error:
             if error is not timer:
                 raise
@@ -158,19 +183,24 @@ cdef class Receiver(Sender):
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1:
         """Takes events from the decoder until it has no more or the inbox is full, then gives them to the handler."""
         cdef object event
-        if self.close_sent and self.deflate is not None:
-            decoder.extension = DISCARD  # what comes now reaches nobody, so it is not worth being inflated
+        cdef Py_ssize_t skipped = 0
+        decoder.discard = self.close_sent  # what comes then reaches nobody
         while True:
             event = decoder.next()
             if event is None:
                 break
-            if isinstance(event, str) or isinstance(event, bytes):
+            if isinstance(event, str) or isinstance(event, bytes) or (type(event) is Chunk and not self.skipping):
                 self._push(event)
                 if self.rest is not None and (
                     len(self.rest) >= self.service.inbox_size or self.waiting_size >= self.service.config.max_message_size
                 ):
-                    self.backlog = bytes(data[decoder._at : size])
-                    self.pause()
+                    self._hold(decoder, data, size)
+                    break
+            elif type(event) is Chunk or type(event) is Pause:
+                skipped += SKIP if type(event) is Pause else self._skip(event)
+                if skipped >= SKIP:
+                    self._hold(decoder, data, size)
+                    self.reactor.next_turn(self)
                     break
             else:
                 self._control(event)
@@ -190,6 +220,17 @@ cdef class Receiver(Sender):
                 if self.service.message_ticks:
                     self.reactor.wheel.schedule_sooner(self, self.service.message_ticks * TICK)
         return self.dispatch()
+
+    cdef Py_ssize_t _skip(self, object chunk) except -1:
+        """Drops a chunk of a stream that nobody reads any more, and returns how much that was."""
+        self.skipping = not chunk.is_last
+        self.partial_since = 0
+        return len(chunk)
+
+    cdef int _hold(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1:
+        """Stops reading. What has been read waits, and so does what the decoder has more to say."""
+        self.backlog = bytes(data[decoder._at : size])
+        return self.pause()
 
     cdef int _push(self, object message) except -1:
         if self.close_sent:
@@ -221,11 +262,10 @@ cdef class Receiver(Sender):
         cdef object receiver = self.receiver
         if self.first is not None:
             self.held = True  # answers to a batch are collected; they leave when the switch comes back to us
-            if self.service.on_message is None:
-                if receiver is not None:
-                    self.receiver = None
-                    run_greenlet(receiver)
-            elif not self.busy:
+            if receiver is not None:
+                self.receiver = None
+                run_greenlet(receiver)
+            elif self.service.on_message is not None and not self.busy:
                 self.busy = True
                 (<HandlerPool> self.reactor.pool).submit(self)
             self.held = False
@@ -240,6 +280,8 @@ cdef class Receiver(Sender):
                 message = self._pop()
                 self.corked = self.first is not None and self.state == OPEN
                 self.handle(message)
+                if self.in_stream:
+                    self.leave_stream()
             if self.state == CLOSED and self.opened and not self.told:
                 self.told = True
                 self.handle(END)
@@ -258,7 +300,9 @@ cdef class Receiver(Sender):
     cdef int handle(self, object message) except -1:
         cdef Service service = self.service
         try:
-            if message is not END:
+            if type(message) is Chunk:
+                service.on_stream(self, self.begin_stream(message))
+            elif message is not END:
                 service.on_message(self, message)
             elif service.on_close is not None:
                 service.on_close(self, self.code or 1006, self.reason or "")

@@ -1,4 +1,5 @@
 from greenws.net.stream cimport Stream
+from greenws.net.turn cimport Turn
 from greenws.protocol.messages cimport MessageDecoder
 
 cdef enum State:
@@ -9,7 +10,7 @@ cdef enum State:
 
 cdef class Service:
     cdef readonly object config, registry, name
-    cdef public object on_message, on_close, on_error, between, around, dumps, loads
+    cdef public object on_message, on_stream, on_close, on_error, between, around, dumps, loads
     cdef readonly bint is_server
     cdef MessageDecoder spare
     cdef Py_ssize_t high_water, inbox_size
@@ -23,6 +24,7 @@ cdef class Sender(Stream):
     cdef unsigned int last_message
     cdef unsigned short code
     cdef str reason
+    cdef Turn turn  # only while a stream is being sent
     cdef readonly object deflate  # the greenws.protocol.deflate.Deflate agreed on, or None
     cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress)
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1
@@ -30,6 +32,7 @@ cdef class Sender(Stream):
     cdef int check_open(self) except -1
     cdef int push_latest(self) except -1
     cdef int wait_for_room(self) except -1
+    cdef int write_offered(self, bytes frame, bytes payload) except -1
     cdef int before_io(self) except -1
     cdef int offer(self, bytes frame, int policy, bytes payload) except -1
     cdef int _over_the_mark(self) except -1

@@ -5,12 +5,14 @@ from typing_extensions import Buffer
 
 from greenws.config import Config
 from greenws.net.connection import Connection
+from greenws.net.message_stream import MessageStream
 from greenws.net.registry import Registry
 from greenws.net.stream import Stream
 from greenws.protocol.deflate import Deflate
 
 class Service:
     on_message: Callable[[Connection, str | bytes], object] | None
+    on_stream: Callable[[Connection, MessageStream], object] | None
     on_close: Callable[[Connection, int, str], object] | None
     on_error: Callable[[Connection, BaseException], object] | None
     between: Callable[[Connection], object] | None
@@ -25,6 +27,7 @@ class Service:
         *,
         is_server: bool = True,
         on_message: Callable[[Connection, str | bytes], object] | None = None,
+        on_stream: Callable[[Connection, MessageStream], object] | None = None,
         on_close: Callable[[Connection, int, str], object] | None = None,
         on_error: Callable[[Connection, BaseException], object] | None = None,
         between: Callable[[Connection], object] | None = None,

@@ -16,6 +16,7 @@ from greenws.errors import ConnectionClosed, StateError
 
 from greenws.net.reactor cimport current_greenlet, run_greenlet
 from greenws.net.stream cimport Outbox, Stream
+from greenws.net.turn cimport Turn
 from greenws.protocol.frames cimport write_header
 from greenws.protocol.mask cimport xor
 
@@ -55,6 +56,7 @@ cdef class Service:
         name: the route, for logs.
         is_server: whether we are the server's side, whose peer must mask.
         on_message: ``on_message(conn, message)`` for the event style, None for the blocking one.
+        on_stream: ``on_stream(conn, stream)`` for messages that are larger than is held in memory; None refuses them.
         on_close: ``on_close(conn, code, reason)``, once, when all messages have been handled.
         on_error: ``on_error(conn, error)`` inside the except clause of a handler that raised.
         between: ``between(conn)`` before a blocking-style ``receive`` waits.
@@ -62,13 +64,14 @@ cdef class Service:
         dumps, loads: for ``send_json`` and ``receive_json``.
     """
 
-    def __init__(self, config, registry, name="", *, is_server=True, on_message=None, on_close=None, on_error=None,
-                 between=None, around=None, dumps=json.dumps, loads=json.loads):
+    def __init__(self, config, registry, name="", *, is_server=True, on_message=None, on_stream=None, on_close=None,
+                 on_error=None, between=None, around=None, dumps=json.dumps, loads=json.loads):
         self.config = config
         self.registry = registry
         self.name = name
         self.is_server = is_server
         self.on_message = on_message
+        self.on_stream = on_stream
         self.on_close = on_close
         self.on_error = on_error
         self.between = between
@@ -89,7 +92,9 @@ cdef class Service:
         cdef MessageDecoder decoder = self.spare
         self.spare = None
         if decoder is None:
-            decoder = MessageDecoder(self.is_server, self.config.max_message_size, self.config.max_fragments, None)
+            config = self.config
+            size = 0 if self.on_message is not None and self.on_stream is None else config.max_stream_size or 0
+            decoder = MessageDecoder(self.is_server, config.max_message_size, config.max_fragments, None, size)
         return decoder
 
 
@@ -102,6 +107,8 @@ cdef class Sender(Stream):
 
     cdef int wake_writers(self) except -1:
         cdef object writers
+        if self.turn is not None and self.turn.wake(self.close_sent or self.state == CLOSED):
+            self.turn = None
         if self.outbox is not None and self.outbox.writers is not None:
             writers = self.outbox.writers
             while writers and (self.state == CLOSED or self.outbox.size() <= self.service.high_water // 2):
@@ -161,6 +168,8 @@ cdef class Sender(Stream):
         if self.state != OPEN:
             self.before_io()
         self.check_open()
+        if self.turn is not None and self.turn.wait():
+            self.check_open()
         if self.outbox is not None and self.outbox.size() >= self.service.high_water:
             self.wait_for_room()
         if self.outbox is not None and self.outbox.latest is not None:
@@ -229,9 +238,15 @@ cdef class Sender(Stream):
         may hold nothing that the peer does not get.
         """
         cdef Outbox outbox = self.outbox
+        cdef Py_ssize_t size
         if self.state >= CLOSING or self.close_sent or self.broken:
             return 0
         self.last_message = self.reactor.wheel.tick
+        if self.turn is not None and self.turn.owner is not None:
+            size = self.turn.size + (0 if outbox is None else outbox.size())
+            if self.turn.hold(frame, payload, size < self.service.high_water, policy == LATEST_POLICY):
+                return 1
+            return 2 if policy == CLOSE_POLICY else 0
         if outbox is not None and outbox.latest is not None:
             if policy == LATEST_POLICY:
                 outbox.latest = frame
@@ -247,12 +262,15 @@ cdef class Sender(Stream):
                 outbox.latest = frame
                 return 1
             return 2 if policy == CLOSE_POLICY else 0
-        if payload is not None:
-            payload = self.deflate.encode(payload)
-            self.write_frame(<unsigned char> PyBytes_AS_STRING(frame)[0] | RSV1, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-            return not self.broken
-        self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+        self.write_offered(frame, payload)
         return not self.broken
+
+    cdef int write_offered(self, bytes frame, bytes payload) except -1:
+        if payload is None:
+            return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+        payload = self.deflate.encode(payload)
+        return self.write_frame(
+            <unsigned char> PyBytes_AS_STRING(frame)[0] | RSV1, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
 
     def _from_thread(self, call, *args):
         """Runs a call in this connection's hub and waits for its result, from another thread."""

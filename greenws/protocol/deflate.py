@@ -1,8 +1,8 @@
 """permessage-deflate (RFC 7692): what two sides agree on, and messages deflated and inflated.
 
 Two laws. What the peer asks for is checked before a compressor hears of it. What comes out of its bytes is counted
-while it comes out. ISA-L deflates and inflates where it is installed, for it is several times as fast as zlib; both
-read what the other has written.
+while it comes out (see ``inflate``). ISA-L deflates where it is installed, for it is several times as fast as zlib;
+both read what the other has written.
 
 By default no context is taken over from one message to the next. Then all connections share what deflates and inflates,
 and none of them holds anything.
@@ -17,31 +17,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from greenws.config import Compression
-from greenws.errors import ProtocolError
 
-from .codes import CloseCode
 from .extensions import ExtensionOffer
+from .inflate import TAIL, Inflater
 
 _isal: Any = None
-_ERRORS: tuple[type[Exception], ...] = (zlib.error,)
 try:
     from isal import isal_zlib
 except ImportError:  # there is none for this machine
     pass
 else:
     _isal = isal_zlib
-    _ERRORS = (zlib.error, _isal.error)
 
 NAME = "permessage-deflate"
 SERVER_FRESH, CLIENT_FRESH = "server_no_context_takeover", "client_no_context_takeover"
 SERVER_BITS, CLIENT_BITS = "server_max_window_bits", "client_max_window_bits"
 MAX_BITS = 15  # also what holds when nothing is said (RFC 7692 §7.1.2)
 
-TAIL = b"\x00\x00\xff\xff"  # what a sender takes off the end of a message, and its receiver puts back (§7.2.1, §7.2.2)
-LAST = b"\x03\x00"  # an empty block that is the stream's last one: it is understood only where a block may begin
-MAX_STREAMS = 32  # in one message (§7.2.3.4). Senders make one; a mebibyte of empty ones would take us seconds
 ISAL_LEVELS = 3  # ISA-L has no higher one
-SMALL = 1024  # bytes; zlib is quicker to begin than ISA-L, and slower to go on
 
 _NUMBER = re.compile(r"[89]|1[0-5]")  # §7.1.2: without leading zeros
 
@@ -177,6 +170,15 @@ class Compressor:
             return None
         return deflated[: -len(TAIL)]
 
+    def lend(self) -> Any:
+        """Returns what deflates one long message: the context's, or a new one, so that nothing waits for it."""
+        return self._idle.pop() if self.has_context and self._idle else self._new()
+
+    def give_back(self, stream: Any) -> None:
+        """Takes back what was lent when the message is over. Without a context it is not used again."""
+        if self.has_context:
+            self._idle.append(stream)
+
     def _new(self) -> Any:
         # zlib cannot have 8, but with 9 it refers to at most 512 - 262 bytes before (deflate.h, MAX_DIST).
         bits = max(9, self._bits)
@@ -188,66 +190,47 @@ class Compressor:
         return zlib.compressobj(self._level, zlib.DEFLATED, -bits, bits - 7)
 
 
+class Deflation:
+    """One message deflated piece by piece. Each piece is flushed, so that the peer can read it when it arrives.
+
+    It must be sent to its end, or the connection be given up: till then nothing else may be deflated in its context.
+    """
+
+    __slots__ = ("_compressor", "_stream")
+
+    def __init__(self, compressor: Compressor) -> None:
+        self._compressor = compressor
+        self._stream = compressor.lend()
+
+    def encode(self, piece: bytes) -> bytes:
+        """Returns the payload of the next frame, of which only the first has RSV1 set."""
+        deflated: bytes = self._stream.compress(piece)
+        deflated += self._stream.flush(zlib.Z_SYNC_FLUSH)
+        return deflated
+
+    def finish(self) -> bytes:
+        """Returns the payload of the last frame: an empty block, whose end is the tail that is not sent (§7.2.1)."""
+        self._compressor.give_back(self._stream)
+        return b"\x00"
+
+
 class Deflate:
     """One side of an agreement. Deflates what is sent and inflates what comes.
 
     Attributes:
         compressor: for what is sent; without a context it is one for all connections that have agreed on the same.
         threshold: the size from which on messages are deflated unasked.
+        encode: deflates a message.
+        begin: begins to inflate one.
     """
 
-    __slots__ = ("_bits", "_has_context", "_stream", "compressor", "encode", "threshold")
+    __slots__ = ("begin", "compressor", "encode", "threshold")
 
-    def __init__(self, compressor: Compressor, threshold: int, bits: int, has_context: bool) -> None:
+    def __init__(self, compressor: Compressor, threshold: int, inflater: Inflater) -> None:
         self.compressor = compressor
-        self.encode = compressor.encode
         self.threshold = threshold
-        self._bits = bits
-        self._has_context = has_context
-        self._stream: Any = None
-
-    def decode(self, data: bytes, max_size: int) -> bytes:
-        """Inflates a message (RFC 7692 §7.2.2).
-
-        Raises:
-            ProtocolError: it is larger than ``max_size`` (1009), or not what DEFLATE makes (1007).
-        """
-        if not data:
-            return b""  # it should have been one byte (§7.2.3.6), but nothing is easily understood
-        try:
-            return self._inflate(data, max_size)
-        except _ERRORS:
-            raise ProtocolError(CloseCode.INVALID_DATA, "message cannot be inflated") from None
-
-    def _inflate(self, data: bytes, max_size: int) -> bytes:
-        ending = TAIL if self._has_context else TAIL + LAST
-        stream, self._stream = self._stream, None
-        rest, parts = data + ending, []
-        for _ in range(MAX_STREAMS):
-            if stream is None:
-                stream = self._new(len(data))
-            part = stream.decompress(rest, max_size + 1)
-            parts.append(part)
-            max_size -= len(part)
-            if max_size < 0:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big when inflated")
-            if not stream.eof:
-                if not self._has_context:
-                    break  # it ends within a block
-                self._stream = stream
-                return part if len(parts) == 1 else b"".join(parts)
-            # A block with BFINAL ends a stream but not the message (§7.2.3.4); who sends one begins anew behind it.
-            rest, stream = stream.unused_data, None
-            # Behind the message; behind a last block that is the empty one whose end was taken off; behind LAST.
-            if rest in (ending, ending[len(TAIL) :], b""):
-                return part if len(parts) == 1 else b"".join(parts)
-            if len(rest) < len(ending):
-                break
-        raise ProtocolError(CloseCode.INVALID_DATA, "message cannot be inflated")
-
-    def _new(self, size: int) -> Any:
-        is_worth_it = self._bits == MAX_BITS if self._has_context else size > SMALL
-        return (_isal if _isal is not None and is_worth_it else zlib).decompressobj(-self._bits)
+        self.encode = compressor.encode
+        self.begin = inflater.begin
 
 
 _compressors: dict[tuple[int, int], Compressor] = {}
@@ -264,14 +247,7 @@ def make_deflate(agreement: Agreement, options: Compression, *, is_server: bool)
     else:
         compressor = _compressors.setdefault((options.level, out_bits), Compressor(options.level, out_bits, False))
     if out_context or in_context:
-        return Deflate(compressor, options.threshold, in_bits, in_context)
+        return Deflate(compressor, options.threshold, Inflater(in_bits, in_context))
     # A window of any size inflates what was made for a smaller one.
-    return _shared.setdefault((compressor, options.threshold), Deflate(compressor, options.threshold, MAX_BITS, False))
-
-
-class Discard:
-    """Inflates nothing: for what comes when nobody wants it any more."""
-
-    def decode(self, data: bytes, max_size: int) -> bytes:
-        """Returns an empty message."""
-        return b""
+    shared = Deflate(compressor, options.threshold, Inflater(MAX_BITS, False))
+    return _shared.setdefault((compressor, options.threshold), shared)

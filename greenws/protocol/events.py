@@ -1,4 +1,4 @@
-"""What a decoder returns beside text and binary messages, which are plain ``str`` and ``bytes``."""
+"""What a decoder returns beside whole messages, which are plain ``str`` and ``bytes``."""
 
 from __future__ import annotations
 
@@ -25,3 +25,19 @@ class Close:
 
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a message that is larger than what is held in memory. All parts of one message follow each other."""
+
+    data: str | bytes
+    is_last: bool
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """There is more to come of what has been fed, but inflating it would take long: ask again in another turn."""

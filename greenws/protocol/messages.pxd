@@ -10,6 +10,8 @@ cdef class MessageDecoder:
     cdef public unsigned long long max_size
     cdef public Py_ssize_t max_fragments
     cdef public object extension
+    cdef public unsigned long long max_stream_size
+    cdef public bint discard
     cdef FrameHeader _header
     cdef bytearray _buffer
     cdef Py_ssize_t _at
@@ -21,9 +23,15 @@ cdef class MessageDecoder:
     cdef bint _in_frame
     cdef int _opcode
     cdef bint _compressed
+    cdef bint _is_stream
     cdef Py_ssize_t _fragments
+    cdef unsigned long long _announced
     cdef bytearray _message
     cdef bytes _split
+    cdef bytearray _deflated
+    cdef object _inflation
+    cdef unsigned long long _inflated
+    cdef Py_ssize_t _work
 
     cdef bint _is_idle(self) noexcept
     cpdef void feed(self, bytearray buffer, Py_ssize_t start, Py_ssize_t stop)
@@ -37,20 +45,32 @@ cdef class MessageDecoder:
     cdef int _check_order(self) except -1
     @cython.locals(compressed=bint, most="unsigned long long")
     cdef int _check_size(self) except -1
-    cdef unsigned long long _size(self) noexcept
     @cython.locals(start=Py_ssize_t, stop=Py_ssize_t)
     cdef object _whole_message(self)
     @cython.locals(header=FrameHeader)
     cdef void _begin_payload(self) except *
     @cython.locals(size=Py_ssize_t, stop=Py_ssize_t)
-    cdef Py_ssize_t _take(self, bytearray into) except -1
+    cdef Py_ssize_t _take(self, bytearray into, Py_ssize_t most) except -1
     @cython.locals(control=bytearray, payload=bytes)
     cdef object _control_payload(self)
     @cython.locals(message=bytearray, size=Py_ssize_t)
     cdef object _data_payload(self)
     @cython.locals(chunk=bytes)
     cdef int _check_text(self, bytearray message, Py_ssize_t size) except -1
+    @cython.locals(size=Py_ssize_t)
+    cdef int _pass_over(self) except -1
     @cython.locals(opcode=int)
     cdef object _finish_message(self, bytearray message)
-    @cython.locals(inflated=bytes)
-    cdef object _inflate(self, int opcode, bytes deflated)
+    cdef void _forget_message(self)
+    @cython.locals(is_rest=bint, is_last=bint)
+    cdef object _chunk(self, bytearray message, bint is_whole)
+    @cython.locals(text=str, size=Py_ssize_t)
+    cdef object _text_chunk(self, bytearray message, bint is_last)
+    @cython.locals(is_whole=bint)
+    cdef object _deflated_payload(self, bytearray message)
+    @cython.locals(deflated=bytearray)
+    cdef bint _collect(self) except -1
+    @cython.locals(deflated=bytearray)
+    cdef bint _feed_inflation(self) except -1
+    @cython.locals(room=Py_ssize_t, part=bytes)
+    cdef int _inflate(self, bytearray message) except -1

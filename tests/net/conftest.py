@@ -9,16 +9,20 @@ import gevent
 import pytest
 from gevent import socket
 
-from greenws.config import Config
+from greenws.config import Compression, Config
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
+from greenws.protocol.deflate import Agreement, make_deflate
 from greenws.protocol.frames import encode_frame
 from tests.leaks import no_leaks, pytest_runtest_makereport
 
 __all__ = ["no_leaks", "pytest_runtest_makereport"]
 
 QUIET = Config(ping_interval=None)  # no pings: nothing happens that the test does not do
+
+
+HOOKS = ("between", "around", "on_stream", "on_close", "on_error")
 
 
 class Recorder:
@@ -55,7 +59,7 @@ class Net:
         self, on_message: Callable[..., Any] | None = None, *, is_server: bool = True, **options: Any
     ) -> Service:
         """A service whose ``options`` are settings, or hooks of a Service."""
-        hooks = {name: options.pop(name) for name in ("between", "around", "on_close", "on_error") if name in options}
+        hooks = {name: options.pop(name) for name in HOOKS if name in options}
         if on_message is not None:
             hooks = {"on_close": self.recorder.on_close, "on_error": self.recorder.on_error, **hooks}
         config = QUIET.replace(**{"pool_size": self.pool_size, **options})
@@ -92,6 +96,20 @@ class Net:
             self.attach(theirs, client or self.service(is_server=False, max_message_size=1 << 26)),
         )
 
+    def agreed(
+        self, agreement: Agreement | None, server: Service, client: Service, buffer: int | None = None
+    ) -> list[Connection]:
+        """Both sides of a connection, compressed if that is agreed on."""
+        sides = []
+        for sock, role in zip(self.sockets(buffer), (server, client), strict=True):
+            deflate = None if agreement is None else make_deflate(agreement, Compression(), is_server=role.is_server)
+            conn = Connection(role, deflate=deflate)
+            conn.accept()
+            self._made.append(conn)
+            conn.attach(sock.detach())
+            sides.append(conn)
+        return sides
+
     def bare(self, server: Service | None = None, buffer: int | None = None) -> tuple[Connection, Peer]:
         """A server's side, and a peer that sends what the test wants."""
         ours, theirs = self.sockets(buffer)
@@ -127,15 +145,28 @@ class Peer:
         taken, self._data = self._data[:size], self._data[size:]
         return taken
 
-    def frame(self) -> tuple[int, bytes]:
-        """The next frame: its opcode and payload. Raises EOFError at the end."""
+    def raw(self) -> tuple[int, bytes]:
+        """The next frame: its first byte and payload. Raises EOFError at the end."""
         first, length = self._read(2)
         if length == 126:
             length = int.from_bytes(self._read(2), "big")
         elif length == 127:
             length = int.from_bytes(self._read(8), "big")
+        return first, self._read(length)
+
+    def frame(self) -> tuple[int, bytes]:
+        """The next frame, which is a whole message: its opcode and payload. Raises EOFError at the end."""
+        first, payload = self.raw()
         assert first & 0xF0 == 0x80, "a whole frame without reserved bits"
-        return first & 0x0F, self._read(length)
+        return first & 0x0F, payload
+
+    def fragments(self) -> tuple[bytes, bytes]:
+        """What came of a message before a Close, and the Close's payload."""
+        found = b""
+        while (frame := self.raw())[0] < 0x80:
+            found += frame[1]
+        assert frame[0] == 0x88
+        return found, frame[1]
 
     def frames(self) -> list[tuple[int, bytes]]:
         """All frames up to the end of the stream, which must end between two."""

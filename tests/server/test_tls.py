@@ -85,6 +85,30 @@ def test_large_messages_over_wss(site, wrap, size):
     sender.get(timeout=5)
 
 
+def test_streams_over_wss(site, wrap):
+    """Both ways: larger than is held in memory, and larger than what may wait for the peer."""
+
+    @site.ws.route("/copy", max_message_size=1000, max_stream_size=1 << 30)
+    def copy(conn):
+        chunks = list(conn.receive_stream())
+        assert len(chunks) > 40
+        conn.send_stream(chunks)
+
+    payload = os.urandom(3 << 20)
+    client = site.client(wrap)
+    client.send(upgrade_request("/copy", Origin="https://localhost"))
+    assert client.head()[0] == 101
+    sender = gevent.spawn(client.send, frame(payload))
+    found, first = b"", 0
+    while first & 0x80 == 0:
+        first, length = client.read(2)
+        if length >= 126:
+            length = int.from_bytes(client.read(2 if length == 126 else 8), "big")
+        found += client.read(length)
+    sender.join()
+    assert found == payload
+
+
 def test_early_frames_in_the_record_of_the_handshake(site, wrap):
     client = site.client(wrap)
     client.send(upgrade_request() + frame(b"a") + frame(b"b") + CLOSE)
