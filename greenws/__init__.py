@@ -2,7 +2,9 @@
 
 from importlib.metadata import version as _version
 
-from greenws.config import Compression, Config
+from greenws.client.connect import connect
+from greenws.client.reconnect import reconnect
+from greenws.config import Compression, Config, SocketOptions
 from greenws.errors import (
     ConfigError,
     ConnectionClosed,
@@ -10,7 +12,6 @@ from greenws.errors import (
     HandshakeError,
     OperationTimeout,
     ProtocolError,
-    RequestError,
     StateError,
     UnsupportedServer,
 )
@@ -37,8 +38,10 @@ __all__ = [
     "MessageStream",
     "OperationTimeout",
     "ProtocolError",
-    "RequestError",
+    "SocketOptions",
     "StateError",
     "UnsupportedServer",
     "broadcast",
+    "connect",
+    "reconnect",
 ]

@@ -50,6 +50,51 @@ class Compression:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """How TCP sockets are set up: those that ``connect`` opens, and those a server listens on and accepts.
+
+    None leaves an option to the system. One that the system does not have is a ConfigError where it is to be used.
+
+    Attributes:
+        connect_timeout: for one address to answer; the others of the host are tried meanwhile.
+        nodelay: small messages leave at once (TCP_NODELAY), instead of waiting for the peer's acknowledgement.
+        keepalive_idle: the system probes a connection that has been silent so long (SO_KEEPALIVE).
+        keepalive_interval, keepalive_count: between probes, and how many are missed before the connection is lost.
+        send_buffer, receive_buffer: bytes the kernel may hold (SO_SNDBUF, SO_RCVBUF); by itself it adapts them.
+        fast_open: the first bytes go with the SYN (RFC 7413), which saves a round trip to a known server.
+        user_timeout: how long sent bytes may stay unacknowledged before the connection is lost (TCP_USER_TIMEOUT).
+        tls_resumption: a further connection to one server has a shorter TLS handshake (RFC 8446 §2.2). Clients only.
+        backlog: how many connections may wait to be accepted. Servers only, like the next two.
+        reuse_address: listen though connections of a server before are still ending (SO_REUSEADDR).
+        reuse_port: share the port with other processes, over which the kernel spreads connections (SO_REUSEPORT).
+    """
+
+    connect_timeout: float = 5.0
+    nodelay: bool = True
+    keepalive_idle: int | None = None
+    keepalive_interval: int = 10
+    keepalive_count: int = 3
+    send_buffer: int | None = None
+    receive_buffer: int | None = None
+    fast_open: bool = False
+    user_timeout: float | None = None
+    tls_resumption: bool = True
+    backlog: int = 4096
+    reuse_address: bool = True
+    reuse_port: bool = False
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind = str(field.type)
+            if kind == "bool":
+                if not isinstance(value, bool):
+                    raise ConfigError(f"{field.name} must be True or False, not {value!r}")
+            elif value is not None or "None" not in kind:
+                _check_number(field.name, value, whole=kind.startswith("int"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The settings of one application, or of one route of it.
 
@@ -69,8 +114,8 @@ class Config:
         message_timeout: from the first to the last byte of one message, or without progress in a stream; then 1008.
         idle_timeout: without any message in either direction; then 1001.
         close_timeout: from our Close to the peer's; then the descriptor is closed without it.
-        ping_interval: between the pings to a silent peer.
-        ping_timeout: from a ping to any byte of the peer; then 1006.
+        ping_interval: between pings; a pair is the shortest and the longest, between which it adapts to the peer.
+        ping_timeout: from a ping, which is repeated meanwhile, to any byte of the peer; then 1006.
         inbox_size: the messages that may wait for a handler that is behind; then reading stops.
         high_water_mark: the bytes that may wait for a slow reader before ``send`` waits.
         write_timeout: how long ``send`` waits for a slow reader, then the connection is dropped.
@@ -92,7 +137,7 @@ class Config:
     message_timeout: float | None = 30.0
     idle_timeout: float | None = None
     close_timeout: float = 5.0
-    ping_interval: float | None = 20.0
+    ping_interval: float | tuple[float, float] | None = (5.0, 30.0)
     ping_timeout: float = 20.0
     inbox_size: int = 64
     high_water_mark: int = 1024 * 1024
@@ -107,6 +152,8 @@ class Config:
             elif field.name == "compression":
                 if not isinstance(value, bool | Compression):
                     raise ConfigError(f"compression must be True, False or a Compression, not {value!r}")
+            elif isinstance(value, tuple) and "tuple" in str(field.type):
+                _check_pair(field.name, value)
             elif value is None:
                 if "None" not in str(field.type):
                     raise ConfigError(f"{field.name} must be a number, not None")
@@ -128,7 +175,7 @@ class Config:
         unknown = sorted(set(changes) - names)
         if unknown:
             raise ConfigError(f"no setting is called {unknown[0]!r}; there are {', '.join(sorted(names))}")
-        for name in ("origins", "subprotocols"):
+        for name in ("origins", "subprotocols", "ping_interval"):
             if isinstance(changes.get(name), list | set | frozenset):
                 changes[name] = tuple(changes[name])
         return dataclasses.replace(self, **changes)
@@ -149,6 +196,15 @@ def _check_strings(name: str, value: object) -> None:
         return
     if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
         raise ConfigError(f"{name} must be a list of strings, not {value!r}")
+
+
+def _check_pair(name: str, pair: tuple[Any, ...]) -> None:
+    if len(pair) != 2:
+        raise ConfigError(f"{name} must be a number or a pair of numbers, not {pair!r}")
+    for value in pair:
+        _check_number(name, value, whole=False)
+    if pair[0] > pair[1]:
+        raise ConfigError(f"{name} must be the shortest and the longest, not {pair!r}")
 
 
 def _check_number(name: str, value: object, *, whole: bool) -> None:

@@ -4,9 +4,10 @@
     ├── ConfigError          a setting that cannot work (also a ValueError)
     ├── RequestError         an HTTP head that is refused: status, headers
     │   └── HandshakeError   an upgrade that is refused, by us or by the peer's server
+    ├── ConnectError         a client reaches no server: name, TCP, proxy or TLS (also a ConnectionError)
     ├── ProtocolError        the peer broke RFC 6455: close_code, reason
     ├── ConnectionClosed     the connection has ended: code, reason
-    ├── OperationTimeout     receive, send or ping took too long (also a TimeoutError)
+    ├── OperationTimeout     connect, receive or ping took too long (also a TimeoutError)
     ├── StateError           a call in the wrong phase or from the wrong place (also a RuntimeError)
     ├── UnsupportedServer    the WSGI server cannot hand its connection over
     └── LoadFailed           a load found nothing to measure
@@ -54,6 +55,21 @@ class HandshakeError(RequestError):
     def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         super().__init__(status, message, headers)
         self.body = body
+
+
+class ConnectError(GreenWSError, ConnectionError):
+    """A client reaches no server: its name is unknown, nobody answers, the proxy refuses, or TLS fails.
+
+    The cause, ``__cause__``, is what the system or the ``ssl`` module said.
+
+    Attributes:
+        is_final: a later attempt will fare no better: the server's certificate is not trusted, or the proxy wants other
+            credentials.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class ProtocolError(GreenWSError):

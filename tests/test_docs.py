@@ -16,11 +16,23 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+import gevent
 import pytest
 from flask import Flask
 
-from greenws import Compression, Config, Connection, ConnectionClosed, GreenWS, broadcast
+from greenws import (
+    Compression,
+    Config,
+    Connection,
+    ConnectionClosed,
+    Endpoint,
+    GreenWS,
+    SocketOptions,
+    broadcast,
+    connect,
+)
 from greenws.flaskext.testing import TestClient, UpgradeRefused
+from greenws.server import WSGIServer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
@@ -37,7 +49,8 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 # What a Connection has for the framework; the pages leave it out.
-INTERNAL = {"abandon", "accept", "attach", "deflate", "expire", "fileno", "handler_failed", "next_chunk", "set_opener"}
+INTERNAL = {"abandon", "accept", "attach", "deflate", "ended_here", "expire", "fileno", "handler_failed", "next_chunk"}
+INTERNAL |= {"set_opener"}
 INTERNAL |= {"is_connecting", "reactor", "service", "wheel_slot"}
 
 
@@ -67,7 +80,8 @@ def find_blocks() -> Iterator[Block]:
 BLOCKS = list(find_blocks())
 TESTS = [block for block in BLOCKS if block.name.startswith("test_")]
 PROGRAMS = [block for block in BLOCKS if ".serve_forever()" in block.source]
-APPS = [block for block in BLOCKS if block not in TESTS and block not in PROGRAMS]
+CLIENTS = [block for block in BLOCKS if "ws://127.0.0.1:8000" in block.source]
+APPS = [block for block in BLOCKS if block not in TESTS and block not in PROGRAMS and block not in CLIENTS]
 
 
 @pytest.fixture
@@ -239,6 +253,28 @@ def test_tests_pass(block: Block, folder: Path) -> None:
     assert int(passed[1]) == block.source.count("\ndef test_")
 
 
+@pytest.mark.parametrize("block", CLIENTS, ids=str)
+def test_client_gets_its_echo(block: Block, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = Flask("echo")
+
+    @GreenWS(app).route("/echo")
+    class Echo(Endpoint):
+        def on_message(self, conn: Connection, message: str | bytes) -> None:
+            conn.send(message)
+
+    server = WSGIServer(("127.0.0.1", 0), app, log=None)
+    server.start()
+    try:
+        file = tmp_path / block.name
+        file.write_text(block.source.replace(":8000", f":{server.address[1]}"), encoding="utf-8")
+        load(file)
+        gevent.idle()  # on_close runs in a greenlet of its own
+        assert capsys.readouterr().out.split()[0] in block.source  # what it sent
+        assert not list(app.extensions["greenws"].connections)
+    finally:
+        server.stop(1)
+
+
 # ---- links
 
 
@@ -271,19 +307,25 @@ def test_every_page_can_be_reached_from_the_index() -> None:
 # ---- tables
 
 
-def rows(page: str, heading: str) -> dict[str, list[str]]:
-    """A table's rows: the first cell without its backquotes, and the others. ``heading`` is the first column's."""
+def lines_of(page: str, heading: str) -> list[tuple[str, list[str]]]:
+    """A table's lines: the first cell without its backquotes, and the others. ``heading`` is the first column's."""
     lines = iter((ROOT / page).read_text(encoding="utf-8").splitlines())
     next(line for line in lines if line.startswith(f"| {heading} |"))
     next(lines)
-    found = {}
+    found = []
     for line in lines:
         if not line.startswith("|"):
             break
         first, *others = (cell.strip() for cell in line.strip("|").split(" | "))
-        assert first not in found
-        found[first.strip("`")] = others
+        found.append((first.strip("`"), others))
     return found
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """The same for a table of different first cells."""
+    lines = lines_of(page, heading)
+    assert len(dict(lines)) == len(lines)
+    return dict(lines)
 
 
 def value(cell: str) -> object:
@@ -304,9 +346,9 @@ def test_the_table_of_limits_says_which_a_route_can_set() -> None:
 
 
 def test_the_table_of_fixed_values_is_right() -> None:
-    table = rows("docs/limits.md", "value")
+    table = lines_of("docs/limits.md", "value")
     assert table
-    for text, (name, _) in table.items():
+    for text, (name, _) in table:
         module, _, constant = name.strip("`").rpartition(".")
         assert repr(getattr(importlib.import_module(module), constant)) == text, name
 
@@ -315,6 +357,19 @@ def test_every_method_and_attribute_of_a_connection_has_its_row() -> None:
     public = {name for name in dir(Connection) if not name.startswith("_")} - INTERNAL
     calls = {call.partition("(")[0] for call in rows("docs/connection.md", "call") if "(" in call}
     assert calls | set(rows("docs/connection.md", "name")) == public, "what is not for users belongs into INTERNAL"
+
+
+@pytest.mark.parametrize(("page", "function"), [("docs/client.md", connect)])
+def test_every_argument_has_its_row_and_default(page: str, function: Callable[..., Any]) -> None:
+    cells = {name: cells[0] for name, cells in rows(page, "argument").items()}
+    table = {name: inspect.Parameter.empty if cell == "needed" else value(cell) for name, cell in cells.items()}
+    arguments = inspect.signature(function).parameters.values()
+    assert table == {item.name: item.default for item in arguments if item.kind is not item.VAR_KEYWORD}
+
+
+def test_the_table_of_socket_options_has_each_with_its_default() -> None:
+    table = {name: value(cells[0]) for name, cells in rows("docs/sockets.md", "option").items()}
+    assert table == {field.name: field.default for field in dataclasses.fields(SocketOptions)}
 
 
 def test_the_policies_of_broadcast_are_those_there_are() -> None:

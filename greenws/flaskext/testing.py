@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import gevent
 from flask import Flask, Response
 from gevent import socket
 
-from greenws.client.connect import upgrade
+from greenws.client.upgrade import Request, upgrade
+from greenws.client.wire import Wire
 from greenws.config import Compression, Config
 from greenws.errors import HandshakeError
 from greenws.net.connection import Connection
@@ -80,18 +80,18 @@ class TestClient:
         """
         ours, theirs = socket.socketpair()
         self._server.on_connect(theirs.detach(), (remote_addr, 0))
-        pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
+        config = self._service.config
+        request = Request(
+            host=host,
+            target=path,
+            subprotocols=tuple(subprotocols),
+            origin=origin,
+            headers=tuple(headers.items() if isinstance(headers, Mapping) else headers),
+            compression=config.deflate if compression is None else config.replace(compression=compression).deflate,
+        )
         try:
-            conn = upgrade(
-                ours,
-                self._service,
-                host=host,
-                target=path,
-                subprotocols=subprotocols,
-                origin=origin,
-                headers=pairs,
-                compression=compression,
-            )
+            with gevent.Timeout(config.handshake_timeout, HandshakeError(0, "the application did not answer in time")):
+                conn = upgrade(Wire(ours), self._service, request)
         except HandshakeError as error:
             raise UpgradeRefused(error) if error.status else error from None
         try:

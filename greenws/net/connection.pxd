@@ -2,6 +2,7 @@ from greenws.net.closing cimport Closing
 
 cdef class Connection(Closing):
     cdef dict __dict__
+    cdef int _start_heart(self) except -1
     cdef int _read_on(self) except -1
     cdef int _wake_receiver(self) except -1
     cdef int _wake_all(self) except -1

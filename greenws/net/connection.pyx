@@ -13,7 +13,6 @@ import gevent
 from gevent import Timeout
 
 from greenws.errors import ConnectionClosed
-from greenws.net.heartbeat import beat, first_beat
 from greenws.net.wheel import TICK
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -99,8 +98,8 @@ cdef class Connection(Closing):
         self.seen = True
         self.last_message = self.reactor.wheel.tick
         self._send_first(head, queued)
-        if self.service.ping_ticks:
-            self.reactor.wheel.schedule_sooner(self, first_beat(self.id, self.service.ping_ticks) * TICK)
+        if self.service.rhythm is not None:
+            self._start_heart()
         if self.service.idle_ticks:
             self.reactor.wheel.schedule_sooner(self, self.service.idle_ticks * TICK)
         if self.close_sent:
@@ -109,6 +108,13 @@ cdef class Connection(Closing):
             self.backlog = early
             self.pause()
         self.reactor.defer(self)
+
+    cdef int _start_heart(self) except -1:
+        cdef unsigned int now = self.reactor.wheel.tick
+        self.pace = self.service.rhythm.first_pace
+        self.beat_tick = now + <unsigned int> self.service.rhythm.next_beat(self.id, now, self.pace)
+        self.reactor.wheel.schedule_sooner(self, (self.beat_tick - now) * TICK)
+        return 0
 
     def _send_first(self, bytes head, queued):
         cdef Outbox waiting = queued
@@ -265,17 +271,27 @@ cdef class Connection(Closing):
         return limit - (now - self.last_message)
 
     cdef long _check_heart(self, unsigned int now) except -1:
-        cdef bytes payload
-        if not self.service.ping_ticks:
+        cdef unsigned int waited
+        if self.service.rhythm is None:
             return 0
-        if self.paused:
-            self.seen = True  # we do not read: that we heard nothing says nothing about the peer
-        what, ticks = beat(now, self.ping_tick, self.seen, self.service.ping_ticks, self.service.pong_ticks)
+        if now < self.beat_tick:
+            return self.beat_tick - now
+        if self.tries and not self.seen and (self.paused or self.has_unread()):
+            self.seen = True  # we did not read: that we heard nothing says nothing about the peer
+        waited = now - self.ping_tick if self.tries else 0
+        what, ticks, self.pace = self.service.rhythm.beat(self.id, now, self.pace, self.tries, waited, self.seen)
         if what == "dead":
+            self.result(1006, "no answer to a ping")
             self.finish()
-        elif what == "ping":
-            self.ping_tick = now or 1
-            self.seen = False
+            return 0
+        self.beat_tick = now + <unsigned int> ticks
+        if what == "rest":
+            self.tries = 0
+        else:
+            if not self.tries:
+                self.ping_tick = now
+                self.seen = False
+            self.tries += 1
             self.start_ping()
         return ticks
 

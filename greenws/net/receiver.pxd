@@ -13,12 +13,15 @@ cdef class Receiver(Outflow):
     cdef object receiver  # the greenlet inside receive
     cdef object opener  # finishes the upgrade at the first use of a blocking-style connection
     cdef object extras  # what only some connections need
-    cdef unsigned int partial_since, ping_tick, window, ping_number
+    cdef unsigned int partial_since, window, ping_number
+    cdef unsigned int beat_tick, ping_tick  # when the heartbeat decides next, when it began to wait for an answer
     cdef unsigned short control_count
     cdef unsigned int streams  # how many have been begun
     cdef bint in_stream  # the last of them is not read to its end
     cdef bint skipping  # what comes belongs to one that nobody reads any more
-    cdef bint busy, told, opened, failed, seen, ended_here
+    cdef unsigned char pace, tries  # see greenws.net.heartbeat
+    cdef bint busy, told, opened, failed, seen
+    cdef readonly bint ended_here  # by our close
     cdef readonly float latency
     cdef double ping_time
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1

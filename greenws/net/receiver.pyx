@@ -160,12 +160,15 @@ cdef class Receiver(Outflow):
         return self
 
     def __next__(self):
-        """Returns the next message. Stops when the connection has ended normally (1000, 1001, no code), or by our ``close``."""
+        """Returns the next message. Stops when the connection has ended normally (1000, 1001, no code), or by our ``close``;
+
+        and whatever the end, where another connection follows: see ``greenws.reconnect``.
+        """
         message = self._next_message(None)
         if message is not END:
             return message
         error = self.closed_error()
-        if error.is_normal or self.ended_here:
+        if error.is_normal or self.ended_here or self.service.ends_quietly:
             raise StopIteration
         raise error
 

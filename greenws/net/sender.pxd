@@ -9,12 +9,13 @@ cdef enum State:
     CLOSED
 
 cdef class Service:
-    cdef readonly object config, registry, name
+    cdef readonly object config, registry, name, rhythm
     cdef public object on_message, on_stream, on_close, on_error, between, around, dumps, loads
     cdef readonly bint is_server
+    cdef public bint ends_quietly
     cdef MessageDecoder spare
     cdef Py_ssize_t high_water, inbox_size
-    cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks, ping_ticks, pong_ticks
+    cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks
     cdef MessageDecoder lend(self)
 
 cdef class Sender(Stream):

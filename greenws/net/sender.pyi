@@ -5,6 +5,7 @@ from typing_extensions import Buffer
 
 from greenws.config import Config
 from greenws.net.connection import Connection
+from greenws.net.heartbeat import Rhythm
 from greenws.net.message_stream import MessageStream
 from greenws.net.registry import Registry
 from greenws.net.stream import Stream
@@ -19,6 +20,7 @@ class Service:
     around: Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any] | None
     dumps: Callable[[Any], str]
     loads: Callable[[str | bytes], Any]
+    ends_quietly: bool
     def __init__(
         self,
         config: Config,
@@ -41,6 +43,8 @@ class Service:
     def registry(self) -> Registry: ...
     @property
     def name(self) -> str: ...
+    @property
+    def rhythm(self) -> Rhythm | None: ...
     @property
     def is_server(self) -> bool: ...
 

@@ -8,9 +8,11 @@ import json
 import os
 from collections import deque
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from gevent.monkey import get_original
+from libc.string cimport memcpy
 
 from greenws.errors import ConnectionClosed, StateError
 
@@ -20,6 +22,7 @@ from greenws.net.turn cimport Turn
 from greenws.protocol.frames cimport write_header
 from greenws.protocol.mask cimport xor
 
+from greenws.net.heartbeat import Rhythm
 from greenws.net.wheel import TICK
 
 cdef enum:
@@ -27,20 +30,33 @@ cdef enum:
     DROP_POLICY = 1
     LATEST_POLICY = 2
     KEYS = 4096
+    MASKED = 65536  # a payload up to this size is masked in one place; a larger one has its own
     RSV1 = 0x40  # the message is deflated (RFC 7692 §6)
 
 cdef bytes keys = b""
 cdef Py_ssize_t keys_at = 0
+cdef unsigned char masked_here[MASKED]
 
 
 cdef unsigned int random_key():
     """A masking key nobody can foretell (RFC 6455 §5.3, §10.3), from the system's random source by the page."""
     global keys, keys_at
+    cdef unsigned int key
     if keys_at + 4 > PyBytes_GET_SIZE(keys):
         keys = os.urandom(KEYS)
         keys_at = 0
+    memcpy(&key, PyBytes_AS_STRING(keys) + keys_at, 4)
     keys_at += 4
-    return int.from_bytes(keys[keys_at - 4 : keys_at], "big")
+    return key
+
+
+def _forget_keys():
+    """In a child that was forked: its parent goes on with the same page."""
+    global keys
+    keys = b""
+
+
+os.register_at_fork(after_in_child=_forget_keys)
 
 
 cdef unsigned int in_ticks(object seconds):
@@ -62,6 +78,10 @@ cdef class Service:
         between: ``between(conn)`` before a blocking-style ``receive`` waits.
         around: ``around(function, args, kwargs)`` calls a function given to ``spawn``.
         dumps, loads: for ``send_json`` and ``receive_json``.
+
+    Attributes:
+        rhythm: of the heartbeat, or None.
+        ends_quietly: a loop over the messages just ends, whatever ended the connection, because another one follows.
     """
 
     def __init__(self, config, registry, name="", *, is_server=True, on_message=None, on_stream=None, on_close=None,
@@ -84,8 +104,7 @@ cdef class Service:
         self.close_ticks = in_ticks(config.close_timeout)
         self.message_ticks = in_ticks(config.message_timeout)
         self.idle_ticks = in_ticks(config.idle_timeout)
-        self.ping_ticks = in_ticks(config.ping_interval)
-        self.pong_ticks = in_ticks(config.ping_timeout)
+        self.rhythm = None if config.ping_interval is None else Rhythm(config.ping_interval, config.ping_timeout)
 
     cdef MessageDecoder lend(self):
         """Returns a decoder that holds nothing. One serves all connections that are between two messages."""
@@ -128,14 +147,18 @@ cdef class Sender(Stream):
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1:
         cdef Py_ssize_t n
         cdef unsigned int key
-        cdef bytearray masked, head = self.reactor.head
+        cdef bytearray large, head = self.reactor.head
+        cdef unsigned char* masked = masked_here
         if self.service.is_server:
             n = write_header(head, 0, first, size, False, 0)
             return self.write(<const unsigned char*> <char*> head, n, payload, size)
         key = random_key()
         n = write_header(head, 0, first, size, True, key)
-        masked = bytearray(payload[:size])
-        xor(<unsigned char*> <char*> masked, size, key, 0)
+        if size > MASKED:
+            large = PyByteArray_FromStringAndSize(NULL, size)
+            masked = <unsigned char*> PyByteArray_AS_STRING(large)
+        memcpy(masked, payload, size)
+        xor(masked, size, key, 0)
         return self.write(<const unsigned char*> <char*> head, n, <char*> masked, size)
 
     cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress):

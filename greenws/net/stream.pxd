@@ -24,6 +24,7 @@ cdef class Stream(Pollable):
     cdef int pause(self) except -1
     cdef int unpause(self) except -1
     cdef int shut(self) except -1
+    cdef bint has_unread(self)
     cdef int received(self, bytearray data, Py_ssize_t size) except -1
     cdef int ended(self) except -1
     cdef int flushed(self) except -1

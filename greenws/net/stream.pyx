@@ -44,11 +44,16 @@ cdef extern from *:
         do { n = sendmsg(fd, &m, MSG_NOSIGNAL); } while (n < 0 && errno == EINTR);
         return greenws_result(n);
     }
+    static int greenws_peek(int fd) {
+        char byte;
+        return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    }
     static void greenws_shut(int fd) { shutdown(fd, SHUT_WR); }
     """
     Py_ssize_t greenws_recv(int fd, void* data, size_t size) nogil
     Py_ssize_t greenws_send(int fd, const void* data, size_t size) nogil
     Py_ssize_t greenws_send_two(int fd, const void* head, size_t head_size, const void* body, size_t size) nogil
+    bint greenws_peek(int fd)
     void greenws_shut(int fd)
     int close(int fd)
 
@@ -255,6 +260,10 @@ cdef class Stream(Pollable):
     cdef int unpause(self) except -1:
         self.paused = False
         return self.reactor.change(self, self.interest | READ)
+
+    cdef bint has_unread(self):
+        """Whether bytes of the peer lie in the kernel."""
+        return self.fd >= 0 and greenws_peek(self.fd)
 
     cdef int shut(self) except -1:
         """Tells the peer that nothing more comes (RFC 9293 §3.6, half-close)."""

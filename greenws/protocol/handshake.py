@@ -229,6 +229,8 @@ def check_response(
 
     if head.status != 101 or head.version != "1.1":  # item 1
         raise refuse(f"the server answered HTTP/{head.version} {head.status} instead of upgrading")
+    if head.get("Content-Length") not in (None, "0") or head.get("Transfer-Encoding"):  # RFC 9110 §8.6, RFC 9112 §6.1
+        raise refuse("the server's 101 announces a body, and there is none behind it but frames")
     upgrade, accept = head.get("Upgrade"), head.get("Sec-WebSocket-Accept")
     if upgrade is None or upgrade.lower() != "websocket":  # item 2; the server must name this one alone
         raise refuse("the server does not upgrade to websocket")

@@ -25,6 +25,7 @@ from .head_limits import head_end as head_end
 
 _ABSOLUTE_TARGET = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,19}")  # below 2**64, which is as far as some servers count
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]*)?\r\n")
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # Two of these are an attack, even two of the same (RFC 9112 §3.2, §6.1, §6.3).
 _ONCE = frozenset(("host", "content-length", "transfer-encoding"))
@@ -209,6 +210,15 @@ def parse_response(head: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> Response
         raise HandshakeError(0, f"the server's answer cannot be read: {error}") from error
     line = head[:stop].decode("latin-1")
     return ResponseHead(line[5:8], headers, values, int(line[9:12]), line[13:])
+
+
+def join_chunks(data: bytes) -> bytes:
+    """Returns what the chunks of a body hold (RFC 9112 §7.1), as far as they are there and in order."""
+    body, at = b"", 0
+    while (line := _CHUNK_SIZE.match(data, at)) and (size := int(line[1], 16)):
+        body += data[line.end() : line.end() + size]
+        at = line.end() + size + 2
+    return body
 
 
 def response_head(status: int, reason: str, headers: Iterable[tuple[str, str]]) -> bytes:

@@ -9,11 +9,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from greenws.config import SocketOptions
+from greenws.net.options import prepare_to_listen
 from greenws.net.reactor import Watched, get_reactor
 
 log = logging.getLogger("greenws.server")
 
-BACKLOG = 4096  # Linux cuts it to net.core.somaxconn
+DEFAULT_OPTIONS = SocketOptions()
 MAX_ACCEPT = 100  # in one turn: those who are connected have their turn too
 MIN_DELAY, MAX_DELAY = 0.01, 1.0  # seconds without accepting when descriptors have run out
 
@@ -21,27 +23,23 @@ MIN_DELAY, MAX_DELAY = 0.01, 1.0  # seconds without accepting when descriptors h
 _NOT_A_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 
 
-def listen(address: tuple[str, int], *, backlog: int = BACKLOG, reuse_port: bool = False) -> socket.socket:
+def listen(address: tuple[str, int], options: SocketOptions = DEFAULT_OPTIONS) -> socket.socket:
     """Opens a listening TCP socket.
 
-    Small answers are sent at once (TCP_NODELAY, which accepted sockets inherit on Linux): with Nagle's algorithm and
-    delayed acknowledgements a keep-alive client would wait 40 ms.
+    Small answers are sent at once, unless the options say otherwise (TCP_NODELAY, which accepted sockets inherit on
+    Linux): with Nagle's algorithm and delayed acknowledgements a keep-alive client would wait 40 ms.
 
     Args:
         address: host and port; an empty host is all addresses, port 0 any free port.
-        backlog: how many connections may wait to be accepted.
-        reuse_port: share the port with other processes, and let the kernel spread connections over them.
+        options: of the socket, and of the connections that it accepts.
     """
     host, port = address[:2]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        prepare_to_listen(sock, options)
         sock.bind((host, port))
-        sock.listen(backlog)
+        sock.listen(options.backlog)
         sock.setblocking(False)
     except BaseException:
         sock.close()

@@ -7,6 +7,7 @@ back to an ``Arrival`` when it is kept alive. After an upgrade nothing reads HTT
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import io
 import os
@@ -18,8 +19,9 @@ from typing import Any
 
 from gevent import pywsgi, socket
 
-from greenws.config import Config
+from greenws.config import Config, SocketOptions
 from greenws.errors import RequestError
+from greenws.net.options import check
 from greenws.net.pool import get_upgrade_pool
 from greenws.net.registry import Registry
 from greenws.net.transport import TLS
@@ -27,7 +29,7 @@ from greenws.protocol.handshake import wants_websocket
 from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
-from greenws.server.listener import BACKLOG, Acceptor, listen
+from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, listen
 from greenws.server.upgrade import Upgrade
 
 MAX_WAITING = 1000  # requests that wait for a place in the pool
@@ -126,7 +128,8 @@ class WSGIServer(pywsgi.WSGIServer):
 
     Args:
         config: limits and timeouts of request heads; by default those of the application's GreenWS extension.
-        reuse_port: share the port with other processes (SO_REUSEPORT).
+        socket_options: of the listening socket, if it is opened here, and of the connections it accepts; by default the
+            values of ``SocketOptions``. A ``backlog`` wins over theirs.
 
     Example:
         ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
@@ -142,12 +145,13 @@ class WSGIServer(pywsgi.WSGIServer):
         backlog: int | None = None,
         *args: Any,
         config: Config | None = None,
-        reuse_port: bool = False,
+        socket_options: SocketOptions | None = None,
         **kwargs: Any,
     ) -> None:
         self.config = config or _config_of(application)
         self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
-        self.reuse_port = reuse_port
+        self.socket_options = socket_options or DEFAULT_OPTIONS
+        check(self.socket_options)
         self.arrivals: set[Arrival] = set()
         self.registries: set[Registry] = set()
         self.is_stopping = False
@@ -156,7 +160,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self._tls_context = _tls_context(kwargs)
         self._is_silent = kwargs.get("log", "") is None  # no access log: its lines need not be made
         if backlog is None and not hasattr(listener, "accept"):
-            backlog = BACKLOG  # a listening socket has its own
+            backlog = self.socket_options.backlog  # a listening socket has its own
         super().__init__(listener, application, backlog, *args, **kwargs)
 
     # ---- listening
@@ -164,7 +168,7 @@ class WSGIServer(pywsgi.WSGIServer):
     def init_socket(self) -> None:
         """Opens the listening socket, unless one was given."""
         if not hasattr(self, "socket"):
-            self.socket = listen(self.address, backlog=self.backlog, reuse_port=self.reuse_port)
+            self.socket = listen(self.address, dataclasses.replace(self.socket_options, backlog=self.backlog))
             self.address = self.socket.getsockname()
         self.update_environ()
 

@@ -73,7 +73,7 @@ def test_the_101_says_what_was_agreed_on(
     app: Flask, connect: Connect, monkeypatch: pytest.MonkeyPatch, lean: bool, offer: str | None, answer: str | None
 ) -> None:
     """H44: what cannot be accepted is declined, and the connection is made without."""
-    import greenws.client.connect as module
+    import greenws.client.upgrade as module
 
     seen: list[str | None] = []
     check = module.check_response

@@ -9,15 +9,11 @@ from types import SimpleNamespace
 import gevent
 import pytest
 from aiohttp import ClientSession
-from gevent import socket
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.sync.client import connect
+from websockets.sync.client import connect as connect_websockets
 from websockets.sync.server import serve as serve_websockets
 
-from greenws import Compression, Config
-from greenws.client.connect import upgrade
-from greenws.net.registry import Registry
-from greenws.net.sender import Service
+from greenws import Compression, connect
 from tests.interop.app import COMPRESSED
 from tests.interop.test_node import HERE
 
@@ -55,7 +51,7 @@ def route(request: pytest.FixtureRequest) -> str:
 )
 def test_websockets(server: SimpleNamespace, route: str, offer: dict[str, int]) -> None:
     extensions = [ClientPerMessageDeflateFactory(**offer)]
-    with connect(server.url(f"/{route}"), compression=None, extensions=extensions, max_size=None) as client:
+    with connect_websockets(server.url(f"/{route}"), compression=None, extensions=extensions, max_size=None) as client:
         assert client.protocol.extensions
         for message in MESSAGES:
             client.send(message)
@@ -96,14 +92,13 @@ def test_our_client_and_websockets_as_a_server(kept: bool, bits: int) -> None:
         client_max_window_bits=bits,
         threshold=1,
     )
-    service = Service(Config(ping_interval=None, compression=options), Registry(), is_server=False)
     with serve_websockets(
         lambda peer: [peer.send(message) for message in peer], "127.0.0.1", 0, max_size=None
     ) as other:
         pool = gevent.get_hub().threadpool
         serving = pool.spawn(other.serve_forever)
-        sock = socket.create_connection(other.socket.getsockname())
-        with upgrade(sock, service, host="127.0.0.1") as conn:
+        port = other.socket.getsockname()[1]
+        with connect(f"ws://127.0.0.1:{port}", compression=options, ping_interval=None) as conn:
             assert conn.deflate is not None
             for message in MESSAGES:
                 conn.send(message)

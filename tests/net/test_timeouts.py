@@ -68,9 +68,23 @@ def test_a_peer_that_answers_no_ping_is_lost_with_1006(net):
     with pytest.raises(ConnectionClosed) as caught:
         server.receive(5)
     assert caught.value.code == 1006
+    assert (server.close_reason, caught.value.reason) == ("no answer to a ping",) * 2
     frames = peer.frames()
-    assert [opcode for opcode, _ in frames] == [9]
+    assert frames
+    assert {opcode for opcode, _ in frames} == {9}
     del caught
+
+
+def test_an_answer_that_lies_in_the_kernel_counts_whatever_the_clock_says(net):
+    """HARDENING F13: the hub stood still, so we did not read. Here the test itself is what keeps it from it."""
+    server, peer = net.bare(net.service(ping_interval=0.1, ping_timeout=0.3))
+    opcode, payload = peer.frame()
+    assert opcode == 9
+    peer.send(10, payload)
+    tick = server.reactor.wheel.tick
+    for late in (100, 200, 300):
+        server.expire(tick + late)
+    assert not server.closed
 
 
 def test_a_peer_that_answers_is_kept_and_its_latency_measured(net):

@@ -131,6 +131,8 @@ def test_takes_a_valid_response(changes: Changes, accepted: Accepted) -> None:
         ({"Sec-WebSocket-Extensions": "x, x"}, "extension"),
         ({"Sec-WebSocket-Extensions": ""}, "Extensions"),
         ({"Sec-WebSocket-Extensions": "x;;"}, "Extensions"),
+        ({"Content-Length": "1"}, "body"),
+        ({"Transfer-Encoding": "chunked"}, "body"),
     ],
 )
 def test_refuses_a_response(changes: Changes, why: str) -> None:
@@ -156,6 +158,10 @@ def test_a_refused_upgrade_has_the_servers_status_and_headers(line: str, status:
         check_response(head, KEY)
     assert caught.value.status == status
     assert ("Location", "/elsewhere") in caught.value.headers
+
+
+def test_a_101_may_say_that_it_has_no_body() -> None:
+    check_response(parse_response(answer({"Content-Length": "0"})), KEY)
 
 
 def test_new_keys_are_valid_and_new() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from greenws.errors import HandshakeError, RequestError
-from greenws.protocol.http import error_response, head_end, parse_response, response_head
+from greenws.protocol.http import error_response, head_end, join_chunks, parse_response, response_head
 
 LINES = st.sampled_from(
     [b"A:b", b"a: c", b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Upgrade: x", b"Host: a"]
@@ -132,3 +132,28 @@ def test_any_lines_of_a_response_are_read_or_refused(lines: list[bytes], status:
 def test_reads_back_the_response_it_wrote(status: int, reason: str, headers: list[tuple[str, str]]) -> None:
     head = parse_response(response_head(status, reason, headers))
     assert (head.status, head.reason, head.headers) == (status, reason, headers)
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        (b"0\r\n\r\n", b""),
+        (b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
+        (b"3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", b"abc0123456789"),
+        (b"3\r\nabc\r\n5\r\nde", b"abcde"),  # cut off
+        (b"3\r\nabc\r\n", b"abc"),
+        (b"ffffffff\r\nabc", b"abc"),
+        (b"fffffffff\r\nabc", b""),  # longer than any body we keep
+        (b"x\r\nabc", b""),
+        (b"-3\r\nabc", b""),
+        (b"3\nabc", b""),
+        (b"", b""),
+    ],
+)
+def test_joins_the_chunks_of_a_body(data: bytes, body: bytes) -> None:
+    assert join_chunks(data) == body
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_have_at_most_their_own_size_of_chunks(data: bytes) -> None:
+    assert len(join_chunks(data)) <= len(data)

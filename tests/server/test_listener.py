@@ -12,6 +12,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from greenws.config import SocketOptions
 from greenws.server.listener import Acceptor, listen
 
 
@@ -45,8 +46,8 @@ def test_it_listens_as_servers_do(listener):
 
 
 def test_a_port_may_be_shared():
-    first = listen(("127.0.0.1", 0), reuse_port=True)
-    second = listen(first.getsockname(), reuse_port=True)
+    first = listen(("127.0.0.1", 0), SocketOptions(reuse_port=True))
+    second = listen(first.getsockname(), SocketOptions(reuse_port=True))
     first.close()
     second.close()
 

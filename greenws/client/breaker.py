@@ -1,0 +1,62 @@
+"""A circuit breaker: who would only be refused again does not ask. Decisions about time, without time.
+
+    CLOSED ──so many failures in a row──▶ OPEN ──cooldown──▶ HALF OPEN: one attempt, the probe
+      ▲                                    ▲                     │
+      └──────────── it succeeds ───────────┼─────────────────────┤
+                                           └───── it fails ──────┘
+
+One breaker serves all who connect to one server, so that a thousand clients of a dead server are one attempt every
+``cooldown`` seconds (Nygard, "Release It!", 2007).
+"""
+
+from __future__ import annotations
+
+THRESHOLD = 5  # failures in a row
+COOLDOWN = 15.0  # seconds
+
+
+class Breaker:
+    """The state of one server. Every ``ask`` that returns 0 is followed by one of the other three.
+
+    Args:
+        threshold: how many failures in a row open it.
+        cooldown: seconds without any attempt, and then from one probe to the next.
+    """
+
+    def __init__(self, threshold: int = THRESHOLD, cooldown: float = COOLDOWN) -> None:
+        self._threshold = threshold
+        self._cooldown = cooldown
+        self._failures = 0
+        self._until = 0.0  # while it is open
+        self._is_probing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether attempts must wait, but for a probe now and then."""
+        return self._failures >= self._threshold
+
+    def ask(self, now: float) -> float:
+        """Returns how many seconds to wait before asking again; 0 is leave for one attempt."""
+        if not self.is_open:
+            return 0.0
+        if self._is_probing:
+            return self._cooldown
+        if now < self._until:
+            return self._until - now
+        self._is_probing = True
+        return 0.0
+
+    def succeeded(self) -> None:
+        """The server answered as one that is well."""
+        self._failures = 0
+        self._is_probing = False
+
+    def failed(self, now: float) -> None:
+        """The attempt failed."""
+        self._failures += 1
+        self._until = now + self._cooldown
+        self._is_probing = False
+
+    def gave_up(self) -> None:
+        """The attempt was given up before there was a result."""
+        self._is_probing = False

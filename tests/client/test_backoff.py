@@ -1,0 +1,108 @@
+"""How long to wait before connecting again: values, with a random that is told what to return."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import random
+from collections.abc import Callable
+
+import pytest
+
+from greenws.client.backoff import MAX_RETRY_AFTER, Backoff, is_temporary, retry_after
+from greenws.errors import ConnectError, HandshakeError, OperationTimeout
+
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+
+def always(value: float) -> Callable[[], float]:
+    return lambda: value
+
+
+def test_the_limit_doubles_up_to_the_most():
+    backoff = Backoff(5, 60, always(1))
+    assert [backoff.next_delay() for _ in range(6)] == [5, 10, 20, 40, 60, 60]
+
+
+def test_any_delay_from_nothing_to_the_limit_is_as_likely():
+    """Full jitter."""
+    source = random.Random(1)
+    spread = sorted(Backoff(5, 60, source.random).next_delay() for _ in range(1000))
+    assert spread[0] < 0.1
+    assert 2.2 < spread[500] < 2.8
+    assert 4.9 < spread[-1] <= 5
+    assert Backoff(5, 60, always(0)).next_delay() == 0
+
+
+def test_it_begins_anew_when_a_connection_has_lasted():
+    backoff = Backoff(5, 60, always(1))
+    for _ in range(4):
+        backoff.next_delay()
+    backoff.reset()
+    assert backoff.next_delay() == 5
+
+
+def test_it_never_overflows():
+    backoff = Backoff(5, 60, always(1))
+    assert [backoff.next_delay() for _ in range(5000)][-1] == 60
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_hundred_attempts_are_on_average_less_than_one_a_second(seed):
+    """HARDENING P9."""
+    backoff = Backoff(random=random.Random(seed).random)
+    moments = list(itertools.accumulate(backoff.delay_after_close(1013) for _ in range(100)))
+    assert all(count <= 1 + moment for count, moment in enumerate(moments, 1))
+
+
+def test_after_a_restart_five_to_thirty_seconds():
+    assert Backoff(random=always(0)).delay_after_close(1012) == 5
+    assert Backoff(random=always(1)).delay_after_close(1012) == 30
+
+
+def test_try_again_later_is_never_at_once():
+    assert Backoff(5, 60, always(0)).delay_after_close(1013) == 5
+    assert Backoff(5, 60, always(0)).delay_after_close(1006) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("1000000", MAX_RETRY_AFTER),
+        ("9" * 400, MAX_RETRY_AFTER),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", 30),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", MAX_RETRY_AFTER),
+        ("Thu, 01 Jan 2026 00:00:30 -0000", 0),
+        ("-7", 0),
+        ("7.5", 0),
+        ("²", 0),
+        ("soon", 0),
+        ("", 0),
+    ],
+)
+def test_retry_after(value, seconds):
+    assert retry_after([("Date", "x"), ("RETRY-after", value)], NOW) == seconds
+
+
+def test_retry_after_is_honoured_and_the_delay_comes_on_top():
+    assert retry_after([], NOW) == 0
+    assert Backoff(5, 60, always(1)).delay_after_refusal([("Retry-After", "7")], NOW) == 12
+
+
+@pytest.mark.parametrize("status", [0, 408, 425, 429, 500, 502, 503, 504])
+def test_what_may_be_otherwise_in_a_while_is_tried_again(status):
+    assert is_temporary(HandshakeError(status, "x"))
+
+
+@pytest.mark.parametrize("status", [101, 200, 301, 400, 401, 403, 404, 405, 407, 410, 426, 501, 505])
+def test_a_refusal_for_good_is_not(status):
+    assert not is_temporary(HandshakeError(status, "x"))
+
+
+def test_a_server_that_is_not_there_may_come():
+    assert is_temporary(ConnectError("x"))
+    assert is_temporary(OperationTimeout("x"))
+    assert not is_temporary(ConnectError("a certificate", is_final=True))
