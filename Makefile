@@ -114,6 +114,10 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the large messa
 .cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
 	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)
 
+.PHONY: pool-faults
+pool-faults: setup ## LEASES=50000 of a pool whose upstream resets, stalls and hangs up
+	@nice -n 10 $(bin)/python -m tests.client.faults $(or $(LEASES),50000)
+
 .PHONY: fuzz differential
 SECONDS ?= 30
 COUNT ?= 1000000

@@ -3,6 +3,7 @@
 from importlib.metadata import version as _version
 
 from greenws.client.connect import connect
+from greenws.client.pool import ConnectionPool
 from greenws.client.reconnect import reconnect
 from greenws.config import Compression, Config, SocketOptions
 from greenws.errors import (
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "Connection",
     "ConnectionClosed",
+    "ConnectionPool",
     "Endpoint",
     "GreenWS",
     "GreenWSError",

@@ -141,6 +141,32 @@ def bench(url: str, headers: tuple[str, ...], as_json: bool, **options: Any) -> 
 
 
 @main.command()
+@click.argument("url")
+@click.option("-n", "--connections", type=click.IntRange(1), default=100, show_default=True, help="How many.")
+@click.option("-c", "--concurrency", type=click.IntRange(1), default=50, show_default=True, help="How many at once.")
+@click.option("-t", "--timeout", type=float, default=30.0, show_default=True, help="Seconds for all of them.")
+def warm(url: str, connections: int, concurrency: int, timeout: float) -> None:
+    """Open connections to an upstream, as a pool that warms up does, and say how long they took."""
+    from greenws.client.pool import ConnectionPool
+    from greenws.errors import ConfigError
+
+    try:
+        pool = ConnectionPool(url, max_size=connections)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), param_hint="URL") from error
+    with pool:
+        with click.progressbar(length=connections, label=url) as bar:
+            report = pool.warm_up(
+                connections,
+                concurrency=concurrency,
+                timeout=timeout,
+                progress=lambda ready, _: bar.update(ready - bar.pos),
+            )
+        click.echo(report)
+    sys.exit(not report.is_complete)
+
+
+@main.command()
 @click.option("-b", "--bind", default="127.0.0.1:8000", metavar="HOST:PORT", show_default=True, help="Where to listen.")
 def demo(bind: str) -> None:
     """Serve a chat: pages by Flask, its WebSockets parked."""

@@ -120,6 +120,8 @@ class Config:
         high_water_mark: the bytes that may wait for a slow reader before ``send`` waits.
         write_timeout: how long ``send`` waits for a slow reader, then the connection is dropped.
         pool_size: the most event-style handlers that run at once in the process.
+        require_warm_up: what cannot be warmed up is tried again until it can, and no connection is accepted before.
+        ready_path: a path that answers 200 when this process is to be sent connections, and else 503.
     """
 
     origins: str | tuple[str, ...] | None = None
@@ -143,22 +145,12 @@ class Config:
     high_water_mark: int = 1024 * 1024
     write_timeout: float = 10.0
     pool_size: int = 1000
+    require_warm_up: bool = False
+    ready_path: str | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in ("origins", "subprotocols"):
-                _check_strings(field.name, value)
-            elif field.name == "compression":
-                if not isinstance(value, bool | Compression):
-                    raise ConfigError(f"compression must be True, False or a Compression, not {value!r}")
-            elif isinstance(value, tuple) and "tuple" in str(field.type):
-                _check_pair(field.name, value)
-            elif value is None:
-                if "None" not in str(field.type):
-                    raise ConfigError(f"{field.name} must be a number, not None")
-            else:
-                _check_number(field.name, value, whole=str(field.type).startswith("int"))
+            _check_setting(field.name, str(field.type), getattr(self, field.name))
 
     @property
     def deflate(self) -> Compression | None:
@@ -189,6 +181,35 @@ class Config:
             if (key := f"GREENWS_{field.name.upper()}") in mapping
         }
         return cls().replace(**{**found, **options})
+
+
+def _check_setting(name: str, kind: str, value: object) -> None:
+    if name in ("origins", "subprotocols"):
+        _check_strings(name, value)
+    elif name == "ready_path":
+        _check_path(name, value)
+    elif kind == "bool":
+        _check_bool(name, value)
+    elif name == "compression":
+        if not isinstance(value, bool | Compression):
+            raise ConfigError(f"compression must be True, False or a Compression, not {value!r}")
+    elif isinstance(value, tuple) and "tuple" in kind:
+        _check_pair(name, value)
+    elif value is None:
+        if "None" not in kind:
+            raise ConfigError(f"{name} must be a number, not None")
+    else:
+        _check_number(name, value, whole=kind.startswith("int"))
+
+
+def _check_path(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value.startswith("/")):
+        raise ConfigError(f"{name} must be a path like '/ready', not {value!r}")
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}")
 
 
 def _check_strings(name: str, value: object) -> None:

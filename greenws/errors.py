@@ -8,6 +8,7 @@
     ├── ProtocolError        the peer broke RFC 6455: close_code, reason
     ├── ConnectionClosed     the connection has ended: code, reason
     ├── OperationTimeout     connect, receive or ping took too long (also a TimeoutError)
+    │   └── PoolTimeout      no connection of a pool was free in time: stats
     ├── StateError           a call in the wrong phase or from the wrong place (also a RuntimeError)
     ├── UnsupportedServer    the WSGI server cannot hand its connection over
     └── LoadFailed           a load found nothing to measure
@@ -114,6 +115,18 @@ class ConnectionClosed(GreenWSError):
 
 class OperationTimeout(GreenWSError, TimeoutError):
     """A call took longer than its timeout. The connection is as it was, unless the text says otherwise."""
+
+
+class PoolTimeout(OperationTimeout):
+    """No connection of a pool was free in time. The text says what the pool looked like.
+
+    Attributes:
+        stats: the pool's ``PoolStats`` at that moment.
+    """
+
+    def __init__(self, message: str, stats: object) -> None:
+        super().__init__(message)
+        self.stats = stats
 
 
 class StateError(GreenWSError, RuntimeError):

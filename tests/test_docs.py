@@ -25,6 +25,7 @@ from greenws import (
     Config,
     Connection,
     ConnectionClosed,
+    ConnectionPool,
     Endpoint,
     GreenWS,
     SocketOptions,
@@ -49,9 +50,8 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 """
 
 # What a Connection has for the framework; the pages leave it out.
-INTERNAL = {"abandon", "accept", "attach", "deflate", "ended_here", "expire", "fileno", "handler_failed", "next_chunk"}
-INTERNAL |= {"set_opener"}
-INTERNAL |= {"is_connecting", "reactor", "service", "wheel_slot"}
+INTERNAL = {"abandon", "accept", "attach", "deflate", "ended_here", "expire", "fileno", "handler_failed"}
+INTERNAL |= {"is_connecting", "is_quiet", "next_chunk", "reactor", "service", "set_opener", "wheel_slot"}
 
 
 class Block(NamedTuple):
@@ -200,6 +200,11 @@ def check_files(app: Flask, client: Any) -> None:
         assert peer.receive(timeout=5).splitlines() == [str(number) for number in range(1000)]
 
 
+def check_gateway(app: Flask, client: Any) -> None:
+    assert app.test_client().get("/ready").status_code == 503  # there is no upstream; test_gateway.py has one
+    assert not app.extensions["greenws"].is_ready
+
+
 CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "README.md:app.py": check_echo,
     "README.md:chat.py": check_chat,
@@ -207,6 +212,7 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/compression.md:compressed.py": check_compressed,
     "docs/connection.md:ask.py": check_ask,
     "docs/decisions/first-use-opens.md:door.py": check_door,
+    "docs/pool.md:gateway.py": check_gateway,
     "docs/quickstart.md:app.py": check_page_and_echo,
     "docs/quickstart.md:factory.py": check_factory,
     "docs/quickstart.md:members.py": check_members,
@@ -392,3 +398,9 @@ def test_words_of_make_are_in_the_makefile(page: Path) -> None:
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for words in re.findall(r"(?:`|^)make ((?:[a-z-]+ ?)+)", page.read_text(encoding="utf-8"), re.MULTILINE):
         assert set(words.split()) <= known
+
+
+def test_the_settings_of_a_pool_have_their_rows() -> None:
+    parameters = inspect.signature(ConnectionPool).parameters.values()
+    settings = {item.name: item.default for item in parameters if item.kind is item.KEYWORD_ONLY}
+    assert {name: value(cells[0]) for name, cells in rows("docs/pool.md", "setting").items()} == settings

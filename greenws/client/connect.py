@@ -117,6 +117,7 @@ class Dialer:
         on_message: Callable[[Connection, str | bytes], object] | None = None,
         on_close: Callable[[Connection, int, str], object] | None = None,
         ends_quietly: bool = False,
+        registry: Registry | None = None,
         **settings: Any,
     ) -> None:
         for name in _NOT_A_CLIENTS:
@@ -145,7 +146,7 @@ class Dialer:
         _check_request(self._request)
         self.service = Service(
             config,
-            Registry(),
+            Registry() if registry is None else registry,
             str(self.address),
             is_server=False,
             on_message=on_message,

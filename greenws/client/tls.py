@@ -42,7 +42,12 @@ def start_tls(wire: Wire, context: ssl.SSLContext, host: str, port: int, *, resu
 
 
 def keep_session(tls: TLS, context: ssl.SSLContext, host: str, port: int) -> None:
-    """Keeps a connection's session for the next to the same server. It has come with the server's first answer."""
+    """Keeps a connection's session for the next to the same server. It has come with the server's first answer.
+
+    That of a connection which resumed one is left: to copy it out takes longer than resuming saves.
+    """
+    if tls.is_resumed:
+        return
     session = tls.session
     if session is not None:
         _sessions[context, host, port] = session

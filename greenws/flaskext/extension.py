@@ -26,6 +26,8 @@ class GreenWS:
 
     Args:
         app: the application; or call ``init_app`` later.
+        warm_up: what each process warms up before it accepts connections: pools, and functions without arguments.
+            An empty list warms up the process itself, None nothing.
         options: settings, named as in ``greenws.config.Config``. They win over the ``GREENWS_*`` keys of the
             application's configuration.
 
@@ -40,8 +42,9 @@ class GreenWS:
                     conn.send(message)
     """
 
-    def __init__(self, app: Flask | None = None, **options: Any) -> None:
+    def __init__(self, app: Flask | None = None, *, warm_up: Iterable[Any] | None = None, **options: Any) -> None:
         self._options = options
+        self._warm_up = None if warm_up is None else tuple(warm_up)
         self._rules: list[tuple[str, str, Callable[..., Any], dict[str, Any]]] = []
         self._apps: WeakSet[Flask] = WeakSet()  # only to tell them of later routes; the extension keeps none alive
         if app is not None:
@@ -56,7 +59,7 @@ class GreenWS:
         if "greenws" in app.extensions:
             raise ConfigError("this application has a GreenWS already")
         config = Config.from_mapping(app.config, **{**self._options, **options})
-        app.extensions["greenws"] = AppState(app, config)
+        app.extensions["greenws"] = AppState(app, config, self._warm_up)
         for rule, endpoint, view, rule_options in self._rules:
             app.add_url_rule(rule, endpoint, view, **rule_options)
         self._apps.add(app)
@@ -66,6 +69,12 @@ class GreenWS:
         """The live connections of the current application in this process."""
         state: AppState = current_app.extensions["greenws"]
         return state.connections
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this process is to be sent connections to the current application: warm, and not about to end."""
+        state: AppState = current_app.extensions["greenws"]
+        return state.is_ready
 
     def route(
         self,

@@ -18,6 +18,7 @@ from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
 from greenws.protocol.handshake import check_request
+from greenws.server.readiness import Readiness
 
 if TYPE_CHECKING:
     from greenws.flaskext.testing import TestClient
@@ -43,12 +44,15 @@ class AppState:
         app: the application.
         config: its settings.
         registry: its live connections in this process.
+        readiness: what it warms up before this process accepts connections.
     """
 
-    def __init__(self, app: Flask, config: Config) -> None:
+    def __init__(self, app: Flask, config: Config, warm_up: Iterable[Any] | None = None) -> None:
         self.app = app
         self.config = config
         self.registry = Registry(config.max_connections)
+        targets = None if warm_up is None else (self.rehearse, *warm_up)
+        self.readiness = Readiness(targets, is_required=config.require_warm_up)
         self._services: dict[str, Service] = {}
         self._adapters: dict[tuple[str | None, ...], MapAdapter] = {}
         self._views_seen = 0
@@ -61,6 +65,24 @@ class AppState:
     def connections(self) -> Iterable[Connection]:
         """The live connections of this application in this process."""
         return self.registry
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this process is to be sent connections: it is warm, and not about to end."""
+        return self.readiness.is_warm and not self.registry.is_draining
+
+    def rehearse(self) -> None:
+        """Lets this process do what it does only once. Blocks for a few milliseconds."""
+        from greenws.flaskext.rehearsal import rehearse
+
+        rehearse(self)
+
+    def prepare(self) -> None:
+        """Makes what the routes share, and compiles the rules of the URLs."""
+        for endpoint, view in self.app.view_functions.items():
+            if (route := _route_of(view)) is not None:
+                self._service(route, endpoint)
+        self.app.url_map.update()
 
     def serve(self, route: Route, values: dict[str, Any]) -> Any:
         """Runs a WebSocket route inside a Flask request."""
@@ -75,6 +97,11 @@ class AppState:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI: routes without a request context are served here, everything else by Flask."""
+        if not self.readiness.is_warm:
+            self.readiness.begin()
+        if environ.get("PATH_INFO") == self.config.ready_path:
+            answer = Response("ready\n") if self.is_ready else Response("not ready\n", 503, {"Retry-After": "1"})
+            return answer(environ, start_response)
         if "HTTP_UPGRADE" in environ and self._may_be_lean():
             try:
                 adapter = self._adapter(environ)

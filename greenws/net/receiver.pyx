@@ -75,6 +75,11 @@ cdef class Receiver(Outflow):
         """
         return self.take_message(timeout)
 
+    @property
+    def is_quiet(self):
+        """Whether all that has come from the peer has been received: no message waits, nor a part of one. For the pool."""
+        return self.first is None and self.decoder is None and self.backlog is None
+
     cdef object take_message(self, timeout):
         message = self._next_message(timeout)
         if message is END:

@@ -12,6 +12,7 @@ from typing import Any
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, GeventResponse, PyWSGIHandler
 
 from greenws.protocol.http import RequestHead
+from greenws.server.readiness import SPREAD
 from greenws.server.upgrade import Upgrade
 from greenws.server.wsgi import WSGIHandler, WSGIServer
 
@@ -61,4 +62,5 @@ class GreenWorker(GeventPyWSGIWorker):
     def run(self) -> None:
         """Serves until gunicorn says to end."""
         GreenServer.graceful_timeout = self.cfg.graceful_timeout
+        GreenServer.warm_up_spread = SPREAD if self.cfg.workers > 1 else 0.0
         super().run()

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 from gevent import pywsgi, socket
 
 from greenws.config import Config, SocketOptions
@@ -30,6 +31,7 @@ from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
 from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, listen
+from greenws.server.readiness import Readiness
 from greenws.server.upgrade import Upgrade
 
 MAX_WAITING = 1000  # requests that wait for a place in the pool
@@ -136,6 +138,7 @@ class WSGIServer(pywsgi.WSGIServer):
     """
 
     handler_class = WSGIHandler
+    warm_up_spread = 0.0  # seconds, for a server of several processes
     address: Any  # as the socket module has it: a tuple for TCP, a path for a Unix socket
 
     def __init__(
@@ -156,6 +159,8 @@ class WSGIServer(pywsgi.WSGIServer):
         self.registries: set[Registry] = set()
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
+        self._readiness: Readiness | None = getattr(_state_of(application), "readiness", None)
+        self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
         self._is_silent = kwargs.get("log", "") is None  # no access log: its lines need not be made
@@ -178,15 +183,26 @@ class WSGIServer(pywsgi.WSGIServer):
         super().start()
 
     def start_accepting(self) -> None:
-        """Accepts connections. A full pool does not stop that: WebSockets need no place in it."""
-        if self._acceptor is None:
+        """Accepts connections, once the application is warm. A full pool does not stop that: it is for requests."""
+        if self._readiness is not None and not self._readiness.is_warm:
+            if self._warming is None:
+                self._warming = gevent.spawn(self._warm_up, self._readiness)
+        elif self._acceptor is None:
             self._acceptor = Acceptor(self.socket, self.on_connect, self.max_accept)
 
     def stop_accepting(self) -> None:
         """Accepts no more."""
+        if self._warming is not None:
+            self._warming.kill(block=False)
+            self._warming = None
         if self._acceptor is not None:
             self._acceptor.stop()
             self._acceptor = None
+
+    def _warm_up(self, readiness: Readiness) -> None:
+        readiness.warm_up(self.warm_up_spread)
+        self._warming = None
+        self.start_accepting()
 
     # ---- a connection's path
 
@@ -279,8 +295,12 @@ class WSGIServer(pywsgi.WSGIServer):
 
 def _config_of(application: Any) -> Config:
     """The settings that an application has given to its GreenWS extension, if it can be asked."""
-    state = getattr(application, "extensions", {}).get("greenws")
+    state = _state_of(application)
     return state.config if state is not None else Config()
+
+
+def _state_of(application: Any) -> Any:
+    return getattr(application, "extensions", {}).get("greenws")
 
 
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext | None:

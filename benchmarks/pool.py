@@ -1,0 +1,235 @@
+"""What a pool is worth: users who need an upstream for one question each, with and without one.
+
+``python benchmarks/pool.py`` prints the table of docs/pool.md and writes docs/measured/pool.json and pool.png.
+
+The upstream is a process of its own that speaks TLS and takes 15 ms for each handshake. The users are greenlets that
+ask at random times; what is measured is the time from wanting a connection to having the answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+import greenws
+from greenws import Connection, GreenWSError, SocketOptions
+from greenws.client.pool import ConnectionPool
+from greenws.client.report import percentile
+
+COST = 0.015  # seconds that the upstream takes for a handshake
+WARM, CONCURRENCY = 500, 50
+FOLDER = Path(__file__).parent.parent / "docs" / "measured"
+
+PLAIN = SocketOptions(nodelay=False, tls_resumption=False)
+TUNED = SocketOptions(keepalive_idle=30, user_timeout=10, send_buffer=32768, receive_buffer=32768)
+
+UPSTREAM = """
+import sys, gevent
+from flask import Flask
+from greenws import GreenWS
+from greenws.server import WSGIServer
+app = Flask("upstream")
+ws = GreenWS(app, ping_interval=None)
+@ws.route("/", request_context=False)
+def echo(conn):
+    gevent.sleep(float(sys.argv[1]))
+    for message in conn:
+        conn.send(message)
+server = WSGIServer(("127.0.0.1", 0), app, log=None, certfile=sys.argv[2], keyfile=sys.argv[3])
+server.start()
+print(server.address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@contextmanager
+def run_upstream() -> Iterator[tuple[str, ssl.SSLContext]]:
+    """An upstream in a process of its own: its URL, and a context that trusts it."""
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=upstream"
+        command += f" -addext subjectAltName=IP:127.0.0.1 -out {cert} -keyout {key}"
+        subprocess.run(command.split(), check=True, capture_output=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", UPSTREAM, str(COST), cert, key], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stdout is not None
+            yield f"wss://127.0.0.1:{int(process.stdout.readline())}/", ssl.create_default_context(cafile=cert)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def ask(conn: Connection) -> None:
+    """One question and its answer."""
+    conn.send("question")
+    conn.receive(timeout=10)
+
+
+def let_users_ask(users: int, rate: float, seconds: float, question: Callable[[], object]) -> list[float]:
+    """Lets users ask, each at random times, ``rate`` times a second all together.
+
+    Returns:
+        The seconds that each answer took. A question without one is infinity.
+    """
+    times: list[float] = []
+    until = time.monotonic() + seconds
+
+    def use() -> None:
+        gevent.sleep(random.uniform(0, min(seconds, users / rate)))
+        while time.monotonic() < until:
+            begin = time.perf_counter()
+            try:
+                question()
+                times.append(time.perf_counter() - begin)
+            except GreenWSError as error:
+                print(error, file=sys.stderr)
+                times.append(float("inf"))
+            pause = random.uniform(0, 2 * users / rate)
+            if time.monotonic() + pause >= until:
+                return
+            gevent.sleep(pause)
+
+    greenlets = [gevent.spawn(use) for _ in range(users)]
+    gevent.joinall(greenlets, raise_error=True)
+    return times
+
+
+def without_pool(url: str, context: ssl.SSLContext) -> Callable[[], None]:
+    """A connection for each question."""
+
+    def question() -> None:
+        conn = greenws.connect(url, ssl=context)
+        ask(conn)
+        conn.close()
+
+    return question
+
+
+def with_pool(pool: ConnectionPool) -> Callable[[], None]:
+    """A lease for each question."""
+
+    def question() -> None:
+        with pool.lease() as conn:
+            ask(conn)
+
+    return question
+
+
+def measure_warm_up(url: str, context: ssl.SSLContext) -> dict[str, float]:
+    """How long a warm-up takes beside what it would if connections cost nothing but time, and the first leases."""
+    lone = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        greenws.connect(url, ssl=context).close()
+        lone.append(time.perf_counter() - begin)
+    with ConnectionPool(url, ssl=context, max_size=WARM) as pool:
+        report = pool.warm_up(WARM, concurrency=CONCURRENCY)
+        assert report.is_complete, report
+        first = []
+        leases = []
+        for _ in range(WARM):
+            begin = time.perf_counter()
+            leases.append(pool.lease())
+            first.append(time.perf_counter() - begin)
+        for lease in leases:
+            lease.release()
+    cost = percentile(lone, 0.5)
+    ideal = cost * WARM / CONCURRENCY
+    return {
+        "handshake_ms": cost * 1e3,
+        "ideal_s": ideal,
+        "warm_up_s": report.seconds,
+        "ratio": report.seconds / ideal,
+        "first_lease_p50_ms": percentile(first, 0.5) * 1e3,
+        "first_lease_p99_ms": percentile(first, 0.99) * 1e3,
+    }
+
+
+def run(users: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Measures everything."""
+    times: dict[str, list[float]] = {}
+    with run_upstream() as (url, context):
+        warm_up = measure_warm_up(url, context)
+        times["no pool"] = let_users_ask(users, rate, seconds, without_pool(url, context))
+        for name, options in (("pool", PLAIN), ("pool and tuned sockets", TUNED)):
+            with ConnectionPool(url, ssl=context, max_size=WARM, socket_options=options) as pool:
+                assert pool.warm_up(WARM, timeout=60).is_complete
+                times[name] = let_users_ask(users, rate, seconds, with_pool(pool))
+                assert pool.stats.opened == WARM, "the pool opened more while it was in use"
+    return {
+        "machine": f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores",
+        "load": os.getloadavg()[0],
+        "users": users,
+        "rate": rate,
+        "warm_up": warm_up,
+        "times_ms": {name: sorted(round(value * 1e3, 3) for value in values) for name, values in times.items()},
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The table of docs/pool.md."""
+    lines = ["| | questions | mean | p50 | p99 | mean, of no pool | p99, of no pool |", "|---|---|---|---|---|---|---|"]
+    base: tuple[float, float] | None = None
+    for name, times in result["times_ms"].items():
+        mean, p99 = sum(times) / len(times), percentile(times, 0.99)
+        base = base or (mean, p99)
+        figures = f"{mean:.2f} ms | {percentile(times, 0.5):.2f} ms | {p99:.2f} ms"
+        lines.append(f"| {name} | {len(times):,} | {figures} | 1/{base[0] / mean:.0f} | 1/{base[1] / p99:.0f} |")
+    return "\n".join(lines)
+
+
+def plot(result: dict[str, Any], file: Path) -> None:
+    """Draws which share of the questions was answered within which time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for (name, times), style in zip(result["times_ms"].items(), ("-", "-", "--"), strict=True):
+        shares = [(index + 1) / len(times) * 100 for index in range(len(times))]
+        axes.plot(times, shares, style, linewidth=2, label=f"{name}: mean {sum(times) / len(times):.1f} ms")
+    axes.set_xscale("log")
+    axes.set_xlabel("milliseconds from wanting a connection to having the answer")
+    axes.set_ylabel("% of questions answered")
+    axes.set_title(f"{result['users']:,} users, {result['rate']:g} questions a second, TLS, 15 ms for a handshake")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(visible=True, which="both", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3)
+    figure.savefig(file, dpi=110)
+
+
+def main() -> None:
+    """Measures, writes and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--rate", type=float, default=20.0, help="questions a second, of all users together")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    result = run(options.users, options.rate, options.seconds)
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "pool.json").write_text(json.dumps(result) + "\n")
+    plot(result, FOLDER / "pool.png")
+    print(table(result))
+    for name, value in result["warm_up"].items():
+        print(f"{name}: {value:.3f}")
+
+
+if __name__ == "__main__":
+    main()
