@@ -118,6 +118,10 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the large messa
 pool-faults: setup ## LEASES=50000 of a pool whose upstream resets, stalls and hangs up
 	@nice -n 10 $(bin)/python -m tests.client.faults $(or $(LEASES),50000)
 
+.PHONY: floods
+floods: setup ## what hostile floods cost a server: memory, time, and who is served meanwhile (Linux)
+	@$(bin)/python -m tests.hostile.floods
+
 .PHONY: fuzz differential
 SECONDS ?= 30
 COUNT ?= 1000000

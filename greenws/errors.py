@@ -14,7 +14,8 @@
     └── LoadFailed           a load found nothing to measure
 
 An error carries the answer that goes out on the wire, so that the place which catches it need not know why
-it was raised. Nothing here imports anything of ours.
+it was raised. One that a setting led to carries that setting's name as its ``limit``: who answers, counts it. Nothing
+here imports anything of ours.
 """
 
 from __future__ import annotations
@@ -37,13 +38,17 @@ class RequestError(GreenWSError):
         status: the HTTP status of the answer (RFC 9110 §15).
         message: one line for people; it never repeats the peer's bytes.
         headers: extra headers of the answer.
+        limit: the setting that was reached, or None.
     """
 
-    def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, headers: Iterable[tuple[str, str]] = (), *, limit: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = tuple(headers)
+        self.limit = limit
 
 
 class HandshakeError(RequestError):
@@ -53,8 +58,16 @@ class HandshakeError(RequestError):
     server said nothing that can be understood, ``body`` is what was read of the response's body.
     """
 
-    def __init__(self, status: int, message: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
-        super().__init__(status, message, headers)
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        limit: str | None = None,
+    ) -> None:
+        super().__init__(status, message, headers, limit=limit)
         self.body = body
 
 
@@ -79,12 +92,14 @@ class ProtocolError(GreenWSError):
     Attributes:
         close_code: the close code that tells the peer why (RFC 6455 §7.4.1).
         reason: the text that goes with it, at most 123 bytes.
+        limit: the setting that was reached, or None.
     """
 
-    def __init__(self, close_code: int, reason: str) -> None:
+    def __init__(self, close_code: int, reason: str, limit: str | None = None) -> None:
         super().__init__(close_code, reason)
         self.close_code = close_code
         self.reason = reason
+        self.limit = limit
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.close_code})"

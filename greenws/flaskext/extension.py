@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -75,6 +76,12 @@ class GreenWS:
         """Whether this process is to be sent connections to the current application: warm, and not about to end."""
         state: AppState = current_app.extensions["greenws"]
         return state.is_ready
+
+    @property
+    def limits(self) -> Counter[str]:
+        """How often each limit of the current application was hit in this process, by its setting's name."""
+        state: AppState = current_app.extensions["greenws"]
+        return state.registry.limits
 
     def route(
         self,

@@ -96,9 +96,10 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
     upgrade = claim(environ)
     config = service.config
     if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
-        raise HandshakeError(403, "this origin may not connect")
-    if state.registry.is_full or state.registry.is_draining:
-        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)])
+        raise HandshakeError(403, "this origin may not connect", limit="origins")
+    if (is_full := state.registry.is_full) or state.registry.is_draining:
+        limit = "max_connections" if is_full else None
+        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=limit)
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     deflate, extensions = agree(asked, config.deflate) if config.compression else (None, None)
@@ -135,10 +136,12 @@ class UpgradeResponse(Response):
         return iter(())
 
 
-def error_answer(error: RequestError | UnsupportedServer) -> Response:
-    """Returns the HTTP response of a refusal."""
+def error_answer(state: AppState, error: RequestError | UnsupportedServer) -> Response:
+    """Returns the HTTP response of a refusal, and counts the limit that led to it."""
     if isinstance(error, UnsupportedServer):
         return Response(f"{error}\n", 501, mimetype="text/plain")
+    if error.limit is not None:
+        state.registry.limits[error.limit] += 1
     return Response(f"{error.message}\n", error.status, list(error.headers), mimetype="text/plain")
 
 
@@ -147,7 +150,7 @@ def serve(state: AppState, route: Route, service: Service, values: dict[str, Any
     try:
         conn, headers = prepare(state, service, request.environ)
     except (HandshakeError, UnsupportedServer) as error:
-        return error_answer(error)
+        return error_answer(state, error)
     opened = False
     try:
         answer = open_route(state, route, conn, values)
@@ -168,7 +171,7 @@ def serve_lean(
     try:
         conn, headers = prepare(state, service, environ)
     except (HandshakeError, UnsupportedServer) as error:
-        return error_answer(error)(environ, start_response)
+        return error_answer(state, error)(environ, start_response)
     try:
         answer = _open_lean(state, route, conn, values)
     except HTTPException as error:

@@ -146,7 +146,7 @@ class AppState:
         try:
             check_request(request.method, request.environ["SERVER_PROTOCOL"], get)
         except HandshakeError as refusal:
-            return error_answer(refusal)
+            return error_answer(self, refusal)
         return error
 
     def report(self, conn: Connection, error: BaseException) -> None:

@@ -18,7 +18,7 @@ from greenws.net.wheel import TICK
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from greenws.net.closing cimport Closing
-from greenws.net.pool cimport HandlerPool, get_pool
+from greenws.net.pool cimport get_pool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.net.stream cimport Outbox
@@ -221,8 +221,7 @@ cdef class Connection(Closing):
         if self.first is None and self.service.on_close is None:
             return 0
         if self.service.on_message is not None and self.opened and not self.told and not self.busy:
-            self.busy = True
-            (<HandlerPool> self.reactor.pool).submit(self)
+            self.to_pool()
         return 0
 
     # ---- time
@@ -234,6 +233,7 @@ cdef class Connection(Closing):
             return None
         if self.state == CLOSING:
             if now >= self.deadline:
+                self.hit("close_timeout")
                 self.finish()
                 return None
             return self.deadline - now
@@ -247,6 +247,7 @@ cdef class Connection(Closing):
         cdef unsigned int limit = self.service.write_ticks
         if self.outbox is not None and self.outbox.over_since:
             if now - self.outbox.over_since >= limit:
+                self.hit("write_timeout")
                 self.result(1008, "reads too slowly")
                 self.finish()
                 return 0
@@ -256,6 +257,7 @@ cdef class Connection(Closing):
             if self.paused:
                 return limit
             if now - self.partial_since >= limit:
+                self.hit("message_timeout")
                 self.fail(1008, "message took too long")
                 return 0
             return limit - (now - self.partial_since)
@@ -266,6 +268,7 @@ cdef class Connection(Closing):
         if not limit or self.state != OPEN:
             return 0
         if now - self.last_message >= limit:
+            self.hit("idle_timeout")
             self.close(1001, "idle")
             return 0
         return limit - (now - self.last_message)
@@ -281,6 +284,7 @@ cdef class Connection(Closing):
         waited = now - self.ping_tick if self.tries else 0
         what, ticks, self.pace = self.service.rhythm.beat(self.id, now, self.pace, self.tries, waited, self.seen)
         if what == "dead":
+            self.hit("ping_timeout")
             self.result(1006, "no answer to a ping")
             self.finish()
             return 0

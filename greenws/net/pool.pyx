@@ -28,10 +28,10 @@ cdef class HandlerPool:
         self.waiting = deque()
 
     cdef int submit(self, Pollable job) except -1:
-        """Runs the job, or lets it wait its turn. For the hub only: it returns when the job ends or first blocks."""
+        """Runs the job, or lets it wait its turn and returns 1. For the hub only: it returns when the job ends or first blocks."""
         if self.running >= self.size or self.waiting:
             self.waiting.append(job)
-            return 0
+            return 1
         return self._start(job)
 
     def enqueue(self, Pollable job not None):

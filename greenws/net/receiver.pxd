@@ -26,6 +26,7 @@ cdef class Receiver(Outflow):
     cdef double ping_time
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
     cdef int dispatch(self) except -1
+    cdef int to_pool(self) except -1
     cdef int handle(self, object message) except -1
     cdef int settle(self) except -1
     cdef int fail(self, int code, str reason) except -1

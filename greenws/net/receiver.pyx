@@ -25,7 +25,7 @@ from greenws.protocol.messages cimport MessageDecoder
 
 cdef enum:
     SKIP = 1048576  # bytes of a stream that nobody reads any more, passed over in one turn
-    PONGS = 32768  # queued bytes beyond which a peer that does not read gets only its newest pong
+    PONGS = 16384  # queued bytes beyond which a peer that does not read gets only its newest pong: 48 KiB while they grow
 
 cdef object END = object()  # stands behind the last message
 
@@ -202,6 +202,7 @@ cdef class Receiver(Outflow):
                 if self.rest is not None and (
                     len(self.rest) >= self.service.inbox_size or self.waiting_size >= self.service.config.max_message_size
                 ):
+                    self.hit("inbox_size")
                     self._hold(decoder, data, size)
                     break
             elif type(event) is Chunk or type(event) is Pause:
@@ -274,12 +275,18 @@ cdef class Receiver(Outflow):
                 self.receiver = None
                 run_greenlet(receiver)
             elif self.service.on_message is not None and not self.busy:
-                self.busy = True
-                (<HandlerPool> self.reactor.pool).submit(self)
+                self.to_pool()
             self.held = False
             if self.outbox is not None and self.interest & WRITE == 0:
                 self.flush()
         return self.settle()
+
+    cdef int to_pool(self) except -1:
+        """Lets a greenlet of the pool run ``work``, now or when there is one."""
+        self.busy = True
+        if (<HandlerPool> self.reactor.pool).submit(self):
+            self.hit("pool_size")
+        return 0
 
     cdef int work(self) except -1:
         """In a greenlet of the pool: handles all messages that wait, then the end if it has come."""
@@ -338,12 +345,15 @@ cdef class Receiver(Outflow):
         cdef bytes payload
         cdef unsigned int second = int(time.monotonic())
         if isinstance(event, ProtocolError):
+            if event.limit is not None:
+                self.hit(event.limit)
             return self.fail(event.close_code, event.reason)
         if second != self.window:
             self.window = second
             self.control_count = 0
         self.control_count += 1
         if self.control_count > self.service.config.max_control_rate:
+            self.hit("max_control_rate")
             return self.fail(1008, "too many control frames")
         if isinstance(event, Ping):
             if not self.close_sent:

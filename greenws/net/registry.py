@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,14 @@ class Registry:
 
     Attributes:
         is_draining: no new connections are taken.
+        limits: how often each limit was hit, by its setting's name. A server counts here, too, what it refuses before
+            it hears of the application. An increment that two threads make at once may be lost.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = default_limit() if limit is None else limit
         self.is_draining = False
+        self.limits: Counter[str] = Counter()
         self._live: set[Connection] = set()
         self.add = self._live.add
         self.discard = self._live.discard

@@ -29,6 +29,7 @@ cdef class Sender(Stream):
     cdef readonly object deflate  # the greenws.protocol.deflate.Deflate agreed on, or None
     cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress)
     cdef int write_frame(self, unsigned char first, const char* payload, Py_ssize_t size) except -1
+    cdef int hit(self, str limit) except -1
     cdef object closed_error(self)
     cdef int check_open(self) except -1
     cdef int push_latest(self) except -1

@@ -68,7 +68,7 @@ cdef class Service:
 
     Args:
         config: the ``greenws.config.Config``.
-        registry: has ``add(conn)`` and ``discard(conn)``.
+        registry: has ``add(conn)``, ``discard(conn)``, and the ``limits`` in which is counted which was hit.
         name: the route, for logs.
         is_server: whether we are the server's side, whose peer must mask.
         on_message: ``on_message(conn, message)`` for the event style, None for the blocking one.
@@ -122,6 +122,11 @@ cdef class Sender(Stream):
 
     cdef int before_io(self) except -1:
         """A chance for the receiving half to finish an upgrade that waits for the first use of the connection."""
+        return 0
+
+    cdef int hit(self, str limit) except -1:
+        """Counts a limit that was reached, by its setting's name."""
+        self.service.registry.limits[limit] += 1
         return 0
 
     cdef int wake_writers(self) except -1:
@@ -250,6 +255,7 @@ cdef class Sender(Stream):
         return 0
 
     cdef int _over_the_mark(self) except -1:
+        self.hit("high_water_mark")
         self.outbox.over_since = self.reactor.wheel.tick or 1
         self.reactor.wheel.schedule_sooner(self, self.service.write_ticks * TICK)
         return 0

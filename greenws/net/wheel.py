@@ -34,7 +34,7 @@ class Wheel:
     """Deadlines of one hub. Not safe for other threads.
 
     Args:
-        loop: gevent's loop, or for tests anything with ``timer``, ``run_callback`` and ``handle_error``.
+        loop: gevent's loop, or for tests anything with ``timer`` and ``handle_error``.
         clock: a monotonic clock in seconds.
     """
 
@@ -46,6 +46,7 @@ class Wheel:
         self._slots: list[set[Item] | None] = [None] * SLOTS
         self._due: deque[Item] = deque()
         self._timer: Any = None
+        self._rest: Any = None
         self._last = 0.0
 
     def schedule(self, item: Item, delay: float) -> None:
@@ -99,18 +100,31 @@ class Wheel:
 
     def stop(self) -> None:
         """Stops the timer, until something is scheduled again."""
-        if self._timer is not None:
-            self._timer.stop()
-            self._timer.close()
-            self._timer = None
+        for timer in (self._timer, self._rest):
+            if timer is not None:
+                timer.stop()
+                timer.close()
+        self._timer = self._rest = None
 
     def _sweep(self) -> None:
         until = self._clock() + MAX_SWEEP
         while self._due:
             self._ask(self._due.popleft())
             if self._clock() > until:
-                self._loop.run_callback(self._sweep)
+                self._plan_rest()
                 return
+
+    def _plan_rest(self) -> None:
+        """Sweeps the rest behind the next look at all descriptors. Callbacks would run without one for a while."""
+        if self._rest is None:
+            self._rest = self._loop.timer(0)
+            self._rest.start(self._sweep_rest)
+
+    def _sweep_rest(self) -> None:
+        rest, self._rest = self._rest, None
+        rest.stop()
+        rest.close()
+        self._sweep()
 
     def _ask(self, item: Item) -> None:
         if item.wheel_slot < 0 or self._is_placed(item):

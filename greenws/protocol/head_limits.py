@@ -65,7 +65,7 @@ def head_end(data: bytes | bytearray, limits: HeadLimits = DEFAULT_LIMITS) -> in
     stop = min(len(data), limits.size) if found < 0 else found + 4
     _check_lines(data, stop, limits, is_whole=found >= 0)
     if found < 0 and len(data) >= limits.size:
-        raise RequestError(431, "the headers are too large")
+        raise RequestError(431, "the headers are too large", limit="max_head_size")
     return -1 if found < 0 else stop
 
 
@@ -73,7 +73,7 @@ def _wait_for_line(data: bytes | bytearray, limits: HeadLimits) -> int:
     if data.find(b"\n", 0, limits.line + 1) >= 0:
         raise RequestError(400, "a line ends without CR")
     if len(data) > limits.line:
-        raise RequestError(414, "the first line is too long")
+        raise RequestError(414, "the first line is too long", limit="max_line_size")
     return -1
 
 
@@ -94,4 +94,4 @@ def _check_lines(data: bytes | bytearray, stop: int, limits: HeadLimits, *, is_w
         if bare and data.count(b"\r\n", 0, bare.start()) <= limits.headers + 1:
             raise RequestError(400, "a line ends with CR or LF alone")
     if lines > limits.headers + 1 + is_whole:  # the request line, and the blank one
-        raise RequestError(431, "there are too many headers")
+        raise RequestError(431, "there are too many headers", limit="max_headers")

@@ -178,7 +178,7 @@ class MessageDecoder:
             if self._opcode == 0:
                 raise ProtocolError(CloseCode.PROTOCOL_ERROR, "continuation without a message")
             if self._fragments >= self.max_fragments:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message in too many fragments")
+                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message in too many fragments", "max_fragments")
         elif self._opcode != 0:
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "message begun inside another")
 
@@ -189,7 +189,11 @@ class MessageDecoder:
         if compressed:
             most += most // 16 + 64
         if self._header.length > most or self._header.length + self._announced > most:
-            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big")
+            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big", self._size_limit())
+
+    def _size_limit(self) -> str:
+        """Which setting a message that is too big has come up against."""
+        return "max_stream_size" if self.max_stream_size > self.max_size else "max_message_size"
 
     def _whole_message(self) -> Event:
         """The common case: one frame that lies whole in the window is decoded where it is."""
@@ -386,5 +390,5 @@ class MessageDecoder:
         self._inflated += len(part)
         if self._inflated > self.max_size:
             if self._inflated > self.max_stream_size:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big when inflated")
+                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, "message too big when inflated", self._size_limit())
             self._is_stream = True

@@ -30,11 +30,11 @@ class Arrival(Watched):
         address: the peer's.
         tls: the encryption, or None.
         early: bytes that have been read already.
-        timeout: seconds until the head must be there.
+        timeout: seconds that it may be silent between two requests; a new one has ``handshake_timeout`` for all.
         answer: nothing is read any more; this goes out and the connection is closed behind it.
     """
 
-    __slots__ = ("_address", "_data", "_lingers", "_pending", "_server", "_tls")
+    __slots__ = ("_address", "_data", "_is_new", "_lingers", "_pending", "_server", "_tls")
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Arrival(Watched):
         address: Any,
         tls: TLS | None,
         early: bytes = b"",
-        timeout: float = 5.0,
+        timeout: float | None = None,
         answer: bytes | None = None,
     ) -> None:
         self._server = server
@@ -52,6 +52,7 @@ class Arrival(Watched):
         self._data = b""
         self._pending = b""
         self._lingers = False
+        self._is_new = timeout is None
         self.own(fd)
         server.arrivals.add(self)
         try:
@@ -63,7 +64,7 @@ class Arrival(Watched):
                 self.on_ready(True)  # mostly the request has come with the connection, and there is nothing to wait for
             if self.fileno() >= 0 and not self._lingers:
                 self.watch(fd)
-                self.reactor.wheel.schedule_sooner(self, timeout)
+                self.reactor.wheel.schedule_sooner(self, server.config.handshake_timeout if timeout is None else timeout)
         except OSError:
             self.close()
             raise
@@ -113,12 +114,16 @@ class Arrival(Watched):
 
     def expire(self, tick: int) -> None:
         """The deadline has come. Called by the wheel."""
+        late = RequestError(408, "the request took too long", limit="handshake_timeout")
         if self._data and not self._lingers:
-            self._refuse(RequestError(408, "the request took too long"))
-        else:
-            self.close()
+            self._refuse(late)
+            return
+        if self._is_new and not self._lingers:
+            self._server.count(late)
+        self.close()
 
     def _refuse(self, error: RequestError) -> None:
+        self._server.count(error)
         self._server.log_refusal(self._address, error)
         self._answer(error_response(error))
 

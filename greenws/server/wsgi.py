@@ -13,7 +13,7 @@ import io
 import os
 import ssl
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +133,10 @@ class WSGIServer(pywsgi.WSGIServer):
         socket_options: of the listening socket, if it is opened here, and of the connections it accepts; by default the
             values of ``SocketOptions``. A ``backlog`` wins over theirs.
 
+    Attributes:
+        limits: how often each limit of request heads was hit, by its setting's name. It is the counter of the
+            application's GreenWS extension, where there is one.
+
     Example:
         ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
     """
@@ -151,7 +155,9 @@ class WSGIServer(pywsgi.WSGIServer):
         socket_options: SocketOptions | None = None,
         **kwargs: Any,
     ) -> None:
-        self.config = config or _config_of(application)
+        state = _state_of(application)
+        self.config = config or (Config() if state is None else state.config)
+        self.limits: Counter[str] = Counter() if state is None else state.registry.limits
         self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
         self.socket_options = socket_options or DEFAULT_OPTIONS
         check(self.socket_options)
@@ -159,7 +165,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self.registries: set[Registry] = set()
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
-        self._readiness: Readiness | None = getattr(_state_of(application), "readiness", None)
+        self._readiness: Readiness | None = getattr(state, "readiness", None)
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -213,7 +219,7 @@ class WSGIServer(pywsgi.WSGIServer):
         except BaseException:
             os.close(fd)
             raise
-        Arrival(self, fd, address, tls, b"", self.config.handshake_timeout)
+        Arrival(self, fd, address, tls)
 
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
@@ -272,7 +278,12 @@ class WSGIServer(pywsgi.WSGIServer):
             registry.is_draining = False  # the application may be served again, by another server
         super().stop(max(0.0, until - time.monotonic()))
 
-    # ---- logs
+    # ---- counts and logs
+
+    def count(self, error: RequestError) -> None:
+        """Counts the limit that led to a refusal, if it was one."""
+        if error.limit is not None:
+            self.limits[error.limit] += 1
 
     def log_upgrade(
         self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float
@@ -291,12 +302,6 @@ class WSGIServer(pywsgi.WSGIServer):
         host = address[0] if isinstance(address, tuple) else "-"
         now = datetime.datetime.now().replace(microsecond=0)
         self.log.write(f"{host} - - [{now}] {text}\n")
-
-
-def _config_of(application: Any) -> Config:
-    """The settings that an application has given to its GreenWS extension, if it can be asked."""
-    state = _state_of(application)
-    return state.config if state is not None else Config()
 
 
 def _state_of(application: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import closing
 
 import gevent
 import pytest
 
-from tests.hostile.site import TRACEBACKS, Site, serve
+from tests.hostile.site import TRACEBACKS, Site, Sites
 from tests.leaks import Snapshot, warm_up
 
 
@@ -27,6 +28,13 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def sites() -> Iterator[Sites]:
     """With the settings that everybody gets."""
-    yield from serve()
+    with closing(Sites()) as sites:
+        yield sites
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, sites: Sites) -> Site:
+    """On our server, or on the stack that a test asks for."""
+    return sites.get(getattr(request, "param", "ours"))

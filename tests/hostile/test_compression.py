@@ -6,99 +6,52 @@ import random
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from greenws import Compression
-from tests.frame_cases import LIMIT as SMALL
-from tests.hostile.peer import BYE, BYE_ANSWER, WAYS, Peer, ask, attack, cut, read_answer, read_frames, read_refusal
-from tests.hostile.site import Site, serve
-from tests.wire import BEGIN_BINARY, BEGIN_TEXT, BINARY, LAST, MORE, PING, TEXT, frame
+from tests.frame_cases import Case, kind
+from tests.hostile.deflated import DEFLATED, HELLO, MEBIBYTE, OFFER, RSV1, TAIL, bomb
+from tests.hostile.peer import BYE, Peer, ask, attack, read_answer, read_frames, read_refusal
+from tests.hostile.site import Site, Sites
+from tests.hostile.ways import cut, everywhere
+from tests.wire import BINARY, TEXT, frame
 
-MEBIBYTE = 1 << 20
-RSV1 = 0x40
-TAIL = b"\x00\x00\xff\xff"
 KEEPING = Compression(server_no_context_takeover=False, client_no_context_takeover=False)
-OFFER = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
-HELLO = bytes.fromhex("f248cdc9c90700")
-FINAL = bytes.fromhex("f348cdc9c90700")  # the same in a last block
-STYLES = ("/event", "/view", "/lean", "/leanview")
 
 
 @pytest.fixture(scope="module", params=[True, KEEPING], ids=["fresh", "keeping"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    yield from serve(compression=request.param)
+def sites(request: pytest.FixtureRequest) -> Iterator[Sites]:
+    with closing(Sites(compression=request.param)) as sites:
+        yield sites
 
 
 def upgrade(peer: Peer, path: str) -> None:
     """A handshake that offers compression and is answered with it."""
-    peer.send([ask(path, OFFER)])
-    peer.site.wait_until(lambda: peer.read() or b"\r\n\r\n" in peer.data)
-    answer = read_answer(peer.data)
-    assert answer.status == 101
+    answer = peer.upgrade(path, OFFER)
     assert answer.headers["sec-websocket-extensions"].startswith("permessage-deflate")
-    peer.data = answer.rest
 
 
-def bomb(size: int) -> bytes:
-    stream, block = zlib.compressobj(9, zlib.DEFLATED, -15), bytes(MEBIBYTE)
-    parts = [stream.compress(block[: min(size - at, MEBIBYTE)]) for at in range(0, size, MEBIBYTE)]
-    return b"".join(parts) + stream.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)]
-
-
-LITTLE = bomb(SMALL + 1)
-assert len(LITTLE) < 40
-
-CASES = {
-    "Z2 limit + 1": (frame(BINARY | RSV1, LITTLE), 1009),
-    "Z3 in fragments": (frame(BEGIN_BINARY | RSV1, LITTLE[:5]) + frame(MORE) + frame(LAST, LITTLE[5:]), 1009),
-    "Z4 RSV1 on a continuation": (frame(BEGIN_TEXT | RSV1, HELLO[:3]) + frame(LAST | RSV1, HELLO[3:]), 1002),
-    "Z5 RSV1 on a ping": (frame(PING | RSV1, b"?"), 1002),
-    "Z6 corrupt": (frame(TEXT | RSV1, b"\xff" * 20), 1007),
-    "Z6 a reference to what was never sent": (frame(TEXT | RSV1, bytes.fromhex("f200110000")), 1007),
-    "Z8 data behind the last block": (frame(TEXT | RSV1, FINAL + b"\xff\xff\xff"), 1007),
-    "Z8 a bomb behind the last block": (frame(TEXT | RSV1, FINAL + LITTLE), 1009),
-    "no UTF-8": (frame(TEXT | RSV1, bytes.fromhex("faff0f00")), 1007),
-}
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("path", STYLES)
-def test_fails_the_connection_and_delivers_nothing(site: Site, path: str, name: str, way: str) -> None:
-    wire, code = CASES[name]
+@pytest.mark.parametrize(("site", "path", "row", "way"), everywhere(lambda path: DEFLATED), indirect=["site"])
+def test_compressed_frames(site: Site, path: str, row: Case, way: str) -> None:
+    """What is wrong fails the connection and delivers nothing; what is right is answered."""
+    wire = row.wire if row.is_bad else row.wire + BYE
     for pieces in cut(wire, way):
         with attack(site) as peer:
             upgrade(peer, path)
             peer.send(pieces)
-            ((kind, said, reason),) = read_frames(peer.read_to_end())
-            assert (kind, said) == ("close", code)
-            assert reason
+            *said, (last, code, reason) = read_frames(peer.read_to_end())
             peer.socket.close()
             site.wait_until(lambda: site.closes)
-            assert (site.messages, site.closes) == ([], [code])
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("path", STYLES)
-def test_good_messages(site: Site, path: str, way: str) -> None:
-    """Z7, Z8: a ping between fragments, and a message of two streams, are as they should be."""
-    wire = (
-        frame(BEGIN_TEXT | RSV1, HELLO[:2])
-        + frame(PING, b"?")
-        + frame(LAST, HELLO[2:])
-        + frame(TEXT | RSV1, FINAL + HELLO)
-        + frame(TEXT | RSV1, b"\x00")
-        + BYE
-    )
-    for pieces in cut(wire, way):
-        with attack(site) as peer:
-            upgrade(peer, path)
-            peer.send(pieces)
-            said = read_frames(peer.read_to_end())
-            assert said[0] == ("pong", b"?")
-            assert said[1:] == ["Hello", "HelloHello", "", BYE_ANSWER]
+            assert last == "close"
+            assert site.messages == row.messages
+            if row.is_bad:
+                assert (said, ("error", code), bool(reason)) == ([], row.events[-1], True)
+            else:
+                assert said == [("pong", event[1]) if kind(event) == "ping" else event for event in row.events]
+            assert site.closes == [code]
 
 
 def resident() -> int:

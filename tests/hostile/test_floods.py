@@ -8,23 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile import floods
+from tests.hostile.floods import KIBIBYTE, MEBIBYTE
 from tests.hostile.peer import BYE, BYE_ANSWER, HI, Peer, ask, attack, read_answer, read_frames, read_refusal
-from tests.hostile.site import Site, serve
+from tests.hostile.site import OurSite, Site, serve
+from tests.hostile.ways import STYLES
 from tests.wire import PING, PONG, TEXT, frame
-
-MEBIBYTE = 1 << 20
-
-STYLES = ["/event", "/view", "/lean", "/leanview"]
 
 
 @pytest.fixture(scope="module")
-def full() -> Iterator[Site]:
+def full() -> Iterator[OurSite]:
     """Has room for the honest client and for one more."""
     yield from serve(max_connections=2)
 
 
 @pytest.fixture(scope="module")
-def tolerant() -> Iterator[Site]:
+def tolerant() -> Iterator[OurSite]:
     """Counts no control frames, so that something else must bound what they cost."""
     yield from serve(max_control_rate=10**9)
 
@@ -116,6 +115,60 @@ def test_the_answers_to_pings_are_bounded_whatever_the_rate(tolerant: Site) -> N
         peer.data = b""
         peer.send([BYE])
         assert read_frames(peer.read_to_end()) == [BYE_ANSWER]
+
+
+# ---- what they cost a server that has a process of its own
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_what_half_a_million_pings_cost_that_are_not_counted() -> None:
+    """W25. The peer never reads."""
+    assert floods.pings(125).memory <= 64 * KIBIBYTE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_what_half_a_million_fragments_of_one_byte_cost() -> None:
+    """W16. With the settings that everybody gets, and where they are not counted.
+
+    Then what has come is there, and what it leaves behind while it grows: a bytearray grows by an eighth each time.
+    """
+    assert floods.fragments().memory <= MEBIBYTE
+    assert floods.fragments(max_fragments=floods.WITHOUT_LIMIT).memory <= 4 * floods.COUNT
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_frame_that_comes_byte_by_byte_costs_no_more_than_twice_its_size() -> None:
+    """W18."""
+    assert floods.trickle(32 * KIBIBYTE).memory <= 64 * KIBIBYTE
+
+
+@pytest.mark.slow
+def test_what_a_bomb_of_nearly_a_gibibyte_costs() -> None:
+    """Z1. A machine that is busy may be slow; to inflate it to its end would take seconds on any."""
+    cost = floods.bombs()
+    assert cost.memory <= 5 * MEBIBYTE
+    assert cost.cpu < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("path", "most"), [("/compressed", 3), ("/keeping", 77 + 59)])
+def test_what_contexts_of_compression_cost(path: str, most: int) -> None:
+    """Z10. As docs/compression.md says; some KiB come and go."""
+    assert floods.contexts(path, messages=5 if path == "/keeping" else 1) <= 1.1 * most * KIBIBYTE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_five_thousand_half_sent_handshakes() -> None:
+    """H36. Each has its answer at its deadline, and meanwhile others are served."""
+    halves = floods.halves(timeout=2.0)
+    assert halves.statuses == {b"HTTP/1.1 408"}
+    assert halves.memory <= 8 * KIBIBYTE
+    assert halves.late[0] >= 1.9
+    assert halves.p99 < 2
 
 
 def memory() -> int:

@@ -12,16 +12,15 @@ import pytest
 from greenws.config import Config
 from tests.frame_cases import close
 from tests.hostile.peer import HI, ask, attack, read_frames, read_refusal
-from tests.hostile.site import DEADLINE, Site, serve
+from tests.hostile.site import DEADLINE, OurSite, serve
+from tests.hostile.ways import STYLES
 from tests.wire import BEGIN_TEXT, BINARY, KEY, MORE, PING, frame, header
 
 PATIENCE = 0.3  # seconds: far more than the rest of a case takes
 
-STYLES = ["/event", "/view", "/lean", "/leanview"]
-
 
 @pytest.fixture(scope="module")
-def impatient() -> Iterator[Site]:
+def impatient() -> Iterator[OurSite]:
     yield from serve(Config(handshake_timeout=PATIENCE), message_timeout=PATIENCE, close_timeout=PATIENCE)
 
 
@@ -30,7 +29,7 @@ def impatient() -> Iterator[Site]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wire", [b"G", b"GET /event", ask("/event")[:-2], ask("/event")[:-1], b"GET / HTTP/1.1\r\nA:"])
-def test_half_a_head_and_silence(impatient: Site, wire: bytes) -> None:
+def test_half_a_head_and_silence(impatient: OurSite, wire: bytes) -> None:
     """H36."""
     with attack(impatient) as peer:
         peer.send([wire])
@@ -39,7 +38,7 @@ def test_half_a_head_and_silence(impatient: Site, wire: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_silence_from_the_beginning(impatient: Site) -> None:
+def test_silence_from_the_beginning(impatient: OurSite) -> None:
     """H36. Nothing was asked, so nothing is answered: browsers open connections to have them ready."""
     with attack(impatient) as peer:
         assert peer.read_to_end() == b""
@@ -47,7 +46,7 @@ def test_silence_from_the_beginning(impatient: Site) -> None:
 
 
 @pytest.mark.slow
-def test_a_head_that_trickles_in(impatient: Site) -> None:
+def test_a_head_that_trickles_in(impatient: OurSite) -> None:
     """H36. The time counts from the beginning and not from the last byte."""
     begin = time.monotonic()
     with attack(impatient) as peer:
@@ -72,7 +71,7 @@ def test_a_head_that_trickles_in(impatient: Site) -> None:
         pytest.param(frame(BEGIN_TEXT) + frame(MORE) + header(PING, 5), id="half a ping inside"),
     ],
 )
-def test_a_message_that_is_never_finished(impatient: Site, path: str, wire: bytes) -> None:
+def test_a_message_that_is_never_finished(impatient: OurSite, path: str, wire: bytes) -> None:
     """W19. An earlier message, and pings that are in order, buy it no time."""
     with attack(impatient) as peer:
         peer.upgrade(path)
@@ -85,7 +84,7 @@ def test_a_message_that_is_never_finished(impatient: Site, path: str, wire: byte
 
 
 @pytest.mark.slow
-def test_a_message_that_trickles_in(impatient: Site) -> None:
+def test_a_message_that_trickles_in(impatient: OurSite) -> None:
     """W19. Neither bytes nor whole fragments begin the time anew."""
     begin = time.monotonic()
     for fragments in (header(BINARY, 1000) + KEY + bytes(990), frame(BEGIN_TEXT) + frame(MORE, b"a") * 500):
@@ -104,7 +103,7 @@ def test_a_message_that_trickles_in(impatient: Site) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", STYLES)
-def test_a_peer_that_does_not_answer_our_close(impatient: Site, path: str) -> None:
+def test_a_peer_that_does_not_answer_our_close(impatient: OurSite, path: str) -> None:
     """K5."""
     with attack(impatient) as peer:
         peer.upgrade(path)
@@ -115,7 +114,7 @@ def test_a_peer_that_does_not_answer_our_close(impatient: Site, path: str) -> No
 
 
 @pytest.mark.slow
-def test_a_peer_that_stays_after_it_has_failed(impatient: Site) -> None:
+def test_a_peer_that_stays_after_it_has_failed(impatient: OurSite) -> None:
     """K5. It has been told, and keeps its end open: ours is closed all the same."""
     with attack(impatient) as peer:
         peer.upgrade("/event")
@@ -127,7 +126,7 @@ def test_a_peer_that_stays_after_it_has_failed(impatient: Site) -> None:
 
 @pytest.mark.parametrize("path", STYLES)
 @pytest.mark.parametrize("theirs", [close(1000), close(4999, b"theirs"), frame(0x88)])
-def test_both_close_at_once(site: Site, path: str, theirs: bytes) -> None:
+def test_both_close_at_once(site: OurSite, path: str, theirs: bytes) -> None:
     """K6. The peer's Close is on its way when ours leaves."""
     with attack(site) as peer:
         peer.upgrade(path)
@@ -142,7 +141,7 @@ def test_both_close_at_once(site: Site, path: str, theirs: bytes) -> None:
 @pytest.mark.parametrize("path", STYLES)
 @pytest.mark.parametrize("wire", [b"", b"\x81", HI[:-1], frame(BEGIN_TEXT, b"a"), frame(0x8A), HI])
 @pytest.mark.parametrize("how", ["W27 reset", "W28 half-close", "closed"])
-def test_a_peer_that_goes_without_a_close(site: Site, path: str, wire: bytes, how: str) -> None:
+def test_a_peer_that_goes_without_a_close(site: OurSite, path: str, wire: bytes, how: str) -> None:
     """Nothing is sent to it any more, and the handler hears 1006 once."""
     with attack(site) as peer:
         peer.upgrade(path)

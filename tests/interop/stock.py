@@ -3,6 +3,7 @@
 ``python -m tests.interop.stock FD`` is such a process, with ``gevent.pywsgi.WSGIServer``.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -80,12 +81,14 @@ def create_app() -> Flask:
 
 
 @contextmanager
-def serve(kind: str, *options: str) -> Iterator[SimpleNamespace]:
-    """Serves the application until the block ends.
+def serve(kind: str, *options: str, app: str = APP, environ: dict[str, str] | None = None) -> Iterator[SimpleNamespace]:
+    """Serves an application until the block ends.
 
     Args:
         kind: a worker class of gunicorn; or "pywsgi".
         options: for gunicorn.
+        app: which gunicorn serves.
+        environ: added to the environment.
 
     Yields:
         What has the ``port`` and the ``process``, and the server's logs: ``errors()`` and ``access()``.
@@ -95,9 +98,14 @@ def serve(kind: str, *options: str) -> Iterator[SimpleNamespace]:
             port, fd = listener.getsockname()[1], listener.fileno()
             arguments = ["tests.interop.stock", str(fd)]
             if kind != "pywsgi":
-                arguments = ["gunicorn", *OPTIONS, "-k", kind, f"--bind=fd://{fd}", "--access-logfile=-", *options, APP]
+                arguments = ["gunicorn", *OPTIONS, "-k", kind, f"--bind=fd://{fd}", "--access-logfile=-", *options, app]
             process = subprocess.Popen(
-                [sys.executable, "-um", *arguments], cwd=ROOT, stdout=access, stderr=errors, pass_fds=[fd]
+                [sys.executable, "-um", *arguments],
+                cwd=ROOT,
+                env=os.environ | (environ or {}),
+                stdout=access,
+                stderr=errors,
+                pass_fds=[fd],
             )
         with process:
             try:
@@ -110,6 +118,12 @@ def serve(kind: str, *options: str) -> Iterator[SimpleNamespace]:
                     process.wait(2 * STOP_TIMEOUT)
                 finally:
                     process.kill()
+
+
+def worker_pid(pid: int) -> int:
+    """The process that serves: gunicorn's one worker, or the server itself."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else pid
 
 
 def main() -> None:

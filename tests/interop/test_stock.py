@@ -16,7 +16,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from tests.interop.app import STYLES
-from tests.interop.stock import create_app, serve
+from tests.interop.stock import create_app, serve, worker_pid
 from tests.interop.test_cycles import REQUEST, cycle, descriptors
 from tests.wire import CLOSE, PING, TEXT, frame
 
@@ -159,8 +159,7 @@ def test_parked_connections_take_no_place_of_the_server(server: SimpleNamespace,
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 def test_nothing_is_left_of_connections_that_came_and_went(server: SimpleNamespace, style: str) -> None:
-    pids = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    pid = int(pids[0]) if pids else server.process.pid
+    pid = worker_pid(server.process.pid)
     counts = []
     for _ in range(2):
         for number in range(50):

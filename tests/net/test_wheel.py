@@ -11,8 +11,9 @@ from greenws.net.wheel import MAX_STEPS, SLOTS, TICK, Wheel
 
 
 class Timer:
-    def __init__(self, due: float) -> None:
+    def __init__(self, due: float, repeat: float) -> None:
         self.due = due
+        self.repeat = repeat
         self.callback: Callable[[], None] | None = None
         self.is_open = True
 
@@ -32,30 +33,23 @@ class Loop:
     def __init__(self) -> None:
         self.now = 1000.0
         self.timers: list[Timer] = []
-        self.callbacks: list[Callable[[], None]] = []
         self.errors: list[BaseException] = []
 
-    def timer(self, after: float, repeat: float) -> Timer:
-        assert after == repeat == TICK
-        self.timers.append(Timer(self.now + TICK))
+    def timer(self, after: float, repeat: float = 0.0) -> Timer:
+        assert (after, repeat) in ((TICK, TICK), (0, 0))
+        self.timers.append(Timer(self.now + after, repeat))
         return self.timers[-1]
-
-    def run_callback(self, callback: Callable[[], None]) -> None:
-        self.callbacks.append(callback)
 
     def handle_error(self, context: object, kind: type, value: BaseException, traceback: object) -> None:
         self.errors.append(value)
 
     def turn(self, seconds: float = TICK) -> None:
-        """Lets time pass and gives the timers and callbacks one turn."""
+        """Lets time pass and gives the timers that there are one turn."""
         self.now += seconds + 1e-9  # sums of 0.1 fall short
-        for timer in self.timers:
+        for timer in tuple(self.timers):
             if timer.callback is not None and self.now >= timer.due:
-                timer.due = self.now + TICK
+                timer.due = self.now + timer.repeat
                 timer.callback()
-        callbacks, self.callbacks = self.callbacks, []
-        for callback in callbacks:
-            callback()
 
 
 class Item:
@@ -290,7 +284,7 @@ def test_an_item_that_waits_for_its_turn_in_a_long_sweep_may_be_cancelled(loop, 
         loop.turn()
     assert all(not item.asked for item in left)
     assert wheel.count == 0
-    assert not loop.callbacks
+    assert not any(timer.is_open for timer in loop.timers)
 
 
 def test_random_schedules_and_cancels_against_a_plain_list(loop, wheel):
