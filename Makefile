@@ -43,7 +43,7 @@ style: setup ## ruff: rules and format
 	@$(bin)/ruff format --check .
 
 types: setup ## mypy, strict
-	@$(bin)/mypy --strict greenws
+	@$(bin)/mypy
 
 layers: setup ## imports point inwards only
 	@$(bin)/python .ci/layers.py
@@ -105,11 +105,11 @@ $(VENV)/.bench: $(VENV)/.dev
 	@touch $@
 
 .PHONY: autobahn autobahn-short
-autobahn: setup .cache/autobahn/wstest ## Autobahn|Testsuite, every case of what is implemented (x86-64 Debian)
-	@$(bin)/python -m tests.interop.autobahn.run
+autobahn: setup .cache/autobahn/wstest ## Autobahn|Testsuite, all cases, as server and as client: an hour (x86-64 Debian)
+	@$(bin)/python -m tests.interop.autobahn.run $(ARGS)
 
-autobahn-short: setup .cache/autobahn/wstest ## the same without the large messages of 9.*
-	@$(bin)/python -m tests.interop.autobahn.run --short
+autobahn-short: setup .cache/autobahn/wstest ## the same without the many and large messages of 9.*, 12.* and 13.*
+	@$(bin)/python -m tests.interop.autobahn.run --short $(ARGS)
 
 .cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
 	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)
@@ -122,10 +122,10 @@ pool-faults: setup ## LEASES=50000 of a pool whose upstream resets, stalls and h
 floods: setup ## what hostile floods cost a server: memory, time, and who is served meanwhile (Linux)
 	@$(bin)/python -m tests.hostile.floods
 
-.PHONY: fuzz differential
+.PHONY: fuzz differential mutants
 SECONDS ?= 30
 COUNT ?= 1000000
-targets := frames heads extensions upgrade deflate
+targets := frames heads extensions upgrade answer deflate
 
 fuzz: $(VENV)/.fuzz ## any bytes to everything that reads a peer's, SECONDS=30 each
 	@for target in $(targets); do \
@@ -145,3 +145,10 @@ $(VENV)/.fuzz: $(VENV)/.dev
 
 differential: setup ## COUNT=1000000 streams, read by us, websockets and wsproto
 	@nice -n 10 $(bin)/python -m tests.interop.differential.run $(COUNT)
+
+mutants: $(VENV)/.mutation ## faults in greenws/protocol, which its tests must notice: half an hour (ARGS="frames --sample 50")
+	@nice -n 10 $(bin)/python -m tests.mutation.run $(ARGS)
+
+$(VENV)/.mutation: $(VENV)/.dev
+	@$(bin)/python -m pip install -qq --disable-pip-version-check -e '.[mutation]'
+	@touch $@

@@ -10,7 +10,7 @@ import re
 from fuzz.target import fuzz, timed
 from greenws.errors import HandshakeError, RequestError
 from greenws.protocol import grammar, head_limits, http
-from greenws.protocol.http import HeadLimits
+from greenws.protocol.head_limits import DEFAULT_LIMITS, HeadLimits
 
 LIMITS = HeadLimits(line=200, headers=5, size=600)
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -31,7 +31,7 @@ def check(data: bytes) -> None:
     assert end <= LIMITS.size
     for size in range(0, len(data), 1 + len(data) // 300):
         assert verdict(data[:size]) in ((0, end) if end <= 0 or size >= end else (0,))
-    for limits in (LIMITS, http.DEFAULT_LIMITS):
+    for limits in (LIMITS, DEFAULT_LIMITS):
         read_request(data[:end] if end > 0 else data, limits)
 
 

@@ -6,6 +6,7 @@ the seeds on any machine.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -38,5 +39,6 @@ def fuzz(check: Callable[[bytes], None], *modules: ModuleType) -> None:
             for name, value in list(vars(scope).items()):
                 if isinstance(value, FunctionType) and value.__module__ == module.__name__ and name != "__annotate__":
                     setattr(scope, name, atheris.instrument_func(value))
+    gc.freeze()  # what is loaded is looked through no more, which would be on some input's account
     atheris.Setup(sys.argv, check)
     atheris.Fuzz()

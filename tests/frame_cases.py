@@ -63,7 +63,7 @@ class Case:
 
 
 def kind(event: Event) -> str:
-    return event[0] if isinstance(event, tuple) else "message"  # type: ignore[return-value]
+    return event[0] if isinstance(event, tuple) else "message"
 
 
 def good(name: str, wire: bytes, *events: Event) -> Case:

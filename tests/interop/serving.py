@@ -4,6 +4,7 @@
 It prints its port and serves until its standard input ends; so it never outlives who started it, however that ended.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def serve(factory: str, port: int = 0, **settings: object) -> Iterator[SimpleNam
     Yields:
         What has the ``port``, the ``pid``, the ``url`` of a WebSocket route (``server.url("/echo")``), and the ``log``.
     """
-    environ = os.environ | {f"FLASK_GREENWS_{name.upper()}": str(value) for name, value in settings.items()}
+    environ = os.environ | {f"FLASK_GREENWS_{name.upper()}": json.dumps(value) for name, value in settings.items()}
     command = [sys.executable, "-m", "tests.interop.serving", factory, str(port)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with tempfile.NamedTemporaryFile() as log:

@@ -32,7 +32,7 @@ def feed(codec: SimpleNamespace, decoder: Any, piece: bytes) -> list[Event]:
         if type(event) is not codec.events.Pause:
             events.append(plain(codec, event))
     assert decoder.consumed == stop
-    assert (buffer[:start], buffer[stop:], len(buffer)) == (BEFORE, BEHIND, stop + len(BEHIND))
+    assert (bytes(buffer[:start]), bytes(buffer[stop:]), len(buffer)) == (BEFORE, BEHIND, stop + len(BEHIND))
     return events
 
 
@@ -58,7 +58,7 @@ def joined(events: Iterable[Event]) -> list[Event]:
 
 def plain(codec: SimpleNamespace, event: Any) -> Event:
     """An event as the table writes it. Exact types: a client's message is never a bytearray."""
-    if type(event) in (str, bytes):
+    if type(event) is str or type(event) is bytes:
         return event
     if type(event) is ProtocolError:
         assert event.reason

@@ -282,6 +282,14 @@ def test_refuses_a_message_that_is_cut_off(codec: SimpleNamespace, options: Comp
     assert inflate(server, whole, LIMIT) == message
 
 
+def test_what_is_a_few_bytes_smaller_goes_out_deflated(codec: SimpleNamespace) -> None:
+    server, client = sides(codec, Compression(level=6))
+    message = b"hello hello hello"
+    deflated = server.encode(message)
+    assert len(message) - 2 * len(TAIL) < len(deflated) < len(message)
+    assert inflate(client, deflated, len(message)) == message
+
+
 def test_an_empty_payload_is_an_empty_message(codec: SimpleNamespace) -> None:
     for options in (DEFAULT, KEEPING):
         server, _ = sides(codec, options)
@@ -462,3 +470,11 @@ def test_what_does_not_get_smaller_may_get_a_little_larger(codec: SimpleNamespac
     assert decode(codec, [wire], extension=sides(codec)[0], max_size=5000) == [message]
     parts = frame(0x02 | RSV1, stored[:4990]) + frame(LAST, stored[4990:])
     assert decode(codec, [parts], extension=sides(codec)[0], max_size=5000) == [message]
+
+
+def test_what_is_as_large_as_it_may_get_is_read(codec: SimpleNamespace) -> None:
+    payload = b"\x00\x01\x00\xfe\xff!" + b"\x00\x00\x00\xff\xff" * 25 + b"\x00"
+    assert len(payload) == 64 + 64 // 16 + 64
+    whole, parts = frame(TEXT | RSV1, payload), frame(BEGIN_TEXT | RSV1, payload[:99]) + frame(LAST, payload[99:])
+    for wire in (whole, parts):
+        assert decode(codec, [wire], extension=sides(codec)[0], max_size=64) == ["!"]

@@ -124,3 +124,9 @@ def test_any_text_gives_tokens_or_a_value_error(value: str) -> None:
         for name, content in offer.parameters:
             assert is_token(name)
             assert not content or is_token(content)
+
+
+def test_an_offer_is_a_value() -> None:
+    one, same = (parse_extensions("permessage-deflate; client_max_window_bits")[0] for _ in range(2))
+    assert one == same
+    assert len({one, same}) == 1

@@ -69,6 +69,11 @@ def test_writes_a_response_head() -> None:
     )
 
 
+@pytest.mark.parametrize("status", [100, 599])
+def test_writes_the_first_status_and_the_last(status: int) -> None:
+    assert response_head(status, "", []) == b"HTTP/1.1 %d \r\n\r\n" % status
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "headers"),
     [

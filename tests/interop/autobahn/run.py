@@ -1,123 +1,93 @@
-"""Runs Autobahn|Testsuite against the echo routes: ``python -m tests.interop.autobahn.run [--short]``.
+"""Runs Autobahn|Testsuite against our echo server and our echo client: ``python -m tests.interop.autobahn.run``.
 
-Each verdict must be OK or what expected.toml says. Set up by ``make autobahn``, which runs this.
+Each verdict must be OK or what expected.toml says. Then the cases with the most fragments once more, with the limit
+that is the default: each must be refused with 1009. Set up by ``make autobahn``, which runs this.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
-import re
-import shutil
-import subprocess
 import sys
 import time
-import tomllib
 from collections import Counter
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from greenws import CloseCode
+from tests.interop.autobahn.client import STYLES, run_cases
+from tests.interop.autobahn.suite import (
+    REPORTS,
+    Index,
+    Run,
+    explain,
+    judge,
+    read_expected,
+    run_as_client,
+    run_as_server,
+    verdicts_of,
+)
 from tests.interop.serving import ROOT, serve
 
-WSTEST = ROOT / ".cache" / "autobahn" / "wstest"
-REPORTS = ROOT / ".cache" / "autobahn-reports"
-ROUTES = ("event", "blocking")
-TIMEOUT = 1800  # seconds for one route
+SIDES = ("server", "client")
+LONG = ("9.*", "12.*", "13.*")  # many and large messages
+LARGEST = 16 * 1024 * 1024  # 9.1.6, 9.2.6
 LIMITS = {
-    "max_message_size": 16 * 1024 * 1024,  # 9.1.6, 9.2.6
+    "max_message_size": LARGEST,
     "max_fragments": 65_537,  # 9.3.1, 9.4.1: 4 MiB in fragments of 64, and an empty one
-    "compression": "true",  # 12.*, 13.*
+    "compression": True,  # 12.*, 13.*
 }
-
-Verdicts = dict[str, frozenset[str]]
-
-
-class Incomplete(Exception):
-    """The suite did not run all of its cases."""
+FRAGMENTED = ("9.3.1", "9.3.2", "9.3.3", "9.4.1", "9.4.2", "9.4.3")  # 4,097 fragments at least
+DEFAULT_FRAGMENTS = {"max_message_size": LARGEST}
 
 
-def read_expected() -> tuple[list[str], Verdicts]:
-    """Returns the cases to leave out, and the verdicts allowed to those that need not be OK."""
-    table = tomllib.loads(Path(__file__).with_name("expected.toml").read_text())
-    left_out = [case for entry in table.get("left-out", []) for case in entry["cases"]]
-    allowed = {case: frozenset(entry["verdicts"]) for entry in table["expected"] for case in entry["cases"]}
-    return left_out, allowed
-
-
-def run_suite(url: str, route: str, cases: list[str], left_out: list[str]) -> dict[str, dict[str, Any]]:
-    """Runs the suite and returns its index, by case.
-
-    Raises:
-        Incomplete: with the end of the suite's log.
-    """
-    folder = REPORTS / route
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    spec = {"outdir": ".", "servers": [{"agent": route, "url": url}], "cases": cases, "exclude-cases": left_out}
-    (folder / "spec.json").write_text(json.dumps({**spec, "exclude-agent-cases": {}}))
-    with (folder / "wstest.log").open("w+") as log:
-        command = [WSTEST, "-m", "fuzzingclient", "-s", "spec.json"]
-        try:
-            subprocess.run(command, cwd=folder, stdout=log, stderr=log, timeout=TIMEOUT, check=True)
-            index: dict[str, dict[str, Any]] = json.loads((folder / "index.json").read_text())[route]
-        except (subprocess.SubprocessError, OSError, KeyError) as error:
-            raise Incomplete(f"{error!r}\n{_end_of(log)}") from error
-        log.seek(0)
-        announced = re.search(r"will run (\d+) test cases", log.read())
-        if announced is None or int(announced[1]) != len(index):
-            raise Incomplete(f"{len(index)} cases ran\n{_end_of(log)}")
+def run_suite(run: Run, limits: Mapping[str, Any]) -> Index:
+    """Runs one side in one style. What our server logs as an exception fails the run."""
+    if run.side == "server":
+        with serve("tests.interop.app:create_app", **limits) as server:
+            index = run_as_client(run, server.url(f"/{run.style}"))
+            assert "Traceback" not in server.log(), server.log()
+    else:
+        index = {}
+        with run_as_server(run, index) as port:
+            run_cases(port, run.style, **limits)
     return index
 
 
-def _end_of(log: Any) -> str:
-    log.seek(0)
-    return str(log.read()[-2000:])
+def check_verdicts(run: Run) -> int:
+    """Prints what the suite says, and returns how many verdicts nobody expects."""
+    begin = time.monotonic()
+    index = run_suite(run, LIMITS)
+    counts = Counter(" and ".join(sorted(verdicts_of(entry))) for entry in index.values())
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    print(f"{run.side}, {run.style}: {len(index)} cases in {time.monotonic() - begin:.0f} s: {summary}", flush=True)
+    unexpected = judge(index, read_expected(run.side))
+    for case in unexpected:
+        print(explain(run, case, index[case]), flush=True)
+    return len(unexpected)
 
 
-def judge(index: dict[str, dict[str, Any]], allowed: Verdicts) -> list[str]:
-    """Returns the cases whose verdict nobody expects."""
-    return [case for case, entry in index.items() if not verdicts_of(entry) <= allowed.get(case, {"OK"})]
-
-
-def verdicts_of(entry: dict[str, Any]) -> set[str]:
-    """Returns what the suite says to a case. OK, if it says that twice."""
-    return {entry["behavior"], entry["behaviorClose"]} - {"OK"} or {"OK"}
-
-
-def explain(route: str, case: str, entry: dict[str, Any]) -> str:
-    """Returns what a case was about and what came of it."""
-    report = json.loads((REPORTS / route / entry["reportfile"]).read_text())
-    said = " and ".join(sorted(verdicts_of(entry)))
-    lines = [f"{route} {case}: {said}, which expected.toml does not expect"]
-    lines += [f"  {name}: {report[name]}" for name in ("description", "expectation", "result", "resultClose")]
-    lines += [
-        f"  received: {report['received']}, closed with {report['remoteCloseCode']} {report['remoteCloseReason']}"
-    ]
-    return "\n".join(lines)
+def check_fragments(run: Run) -> int:
+    """Prints how the default limit of fragments ends the cases that exceed it, and returns how many it does not."""
+    index = run_suite(run, DEFAULT_FRAGMENTS)
+    codes = {case: entry["remoteCloseCode"] for case, entry in index.items()}
+    print(f"{run.side}, {run.style}: by default closed with {codes}", flush=True)
+    return sum(code != CloseCode.MESSAGE_TOO_BIG for code in codes.values())
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="without 9.*, 12.* and 13.*: many and large messages")
+    parser.add_argument("--side", choices=SIDES, action="append", help="only this side of ours")
+    parser.add_argument("--style", choices=STYLES, action="append", help="only this style of echoing")
     parser.add_argument("--cases", nargs="+", default=["*"], help="only these, such as 12.1.* 13.3.1")
-    arguments = parser.parse_args()
-    left_out, allowed = read_expected()
-    if arguments.short:
-        left_out += ["9.*", "12.*", "13.*"]
+    options = parser.parse_args()
     failed = 0
-    for route in ROUTES:
-        begin = time.monotonic()
-        with serve("tests.interop.app:create_app", **LIMITS) as server:
-            index = run_suite(server.url(f"/{route}"), route, arguments.cases, left_out)
-            log = server.log()
-        counts = Counter(" and ".join(sorted(verdicts_of(entry))) for entry in index.values())
-        summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
-        print(f"{route}: {len(index)} cases in {time.monotonic() - begin:.0f} s: {summary}")
-        unexpected = judge(index, allowed)
-        for case in unexpected:
-            print(explain(route, case, index[case]))
-        if "Traceback" in log:
-            print(log)
-        failed += len(unexpected) + ("Traceback" in log)
-    print(f"reports: {REPORTS.relative_to(ROOT)}/*/index.html")
+    for side in options.side or SIDES:
+        for style in options.style or STYLES:
+            failed += check_verdicts(Run(side, style, style, tuple(options.cases), LONG if options.short else ()))
+        if options.cases == ["*"]:
+            failed += check_fragments(Run(side, "event", "fragments", FRAGMENTED))
+    print(f"reports: {REPORTS.relative_to(ROOT)}/*/*/index.html")
     return 1 if failed else 0
 
 

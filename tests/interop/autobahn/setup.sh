@@ -1,8 +1,17 @@
 #!/usr/bin/env bash
 # Sets up Autobahn|Testsuite, which knows no newer Python than 2.7: setup.sh FOLDER. Afterwards FOLDER/wstest is the suite.
 # Python 2.7 is Debian bullseye's, unpacked and not installed. Everything comes from where apt-get and pip are configured to look.
-# For Debian on x86-64, with gcc, python3 and its pip.
+# For Debian on x86-64, with gcc, python3 and its pip; anybody may run it.
 set -euo pipefail
+if [[ $(dpkg --print-architecture 2>/dev/null) != amd64 ]]; then
+    echo "Autobahn: its Python 2.7 is Debian's, for x86-64; there is none for this machine." >&2
+    exit 1
+fi
+archive=$(apt-get indextargets --format '$(REPO_URI)' | awk '/\/debian\/$/ && !found++')
+if [[ -z $archive ]]; then
+    echo "Autobahn: none of apt's sources is a Debian archive, a URI that ends in /debian." >&2
+    exit 1
+fi
 pins=$(cd "$(dirname "$0")" && pwd)/pins.txt
 rm -rf "$1" "$1.new"
 mkdir -p "$1.new"
@@ -12,7 +21,6 @@ cd "$folder"
 echo "Autobahn: unpacking Python 2.7"
 mkdir -p apt/state/lists/partial apt/cache/archives/partial debs
 : > apt/status
-archive=$(apt-get indextargets --format '$(REPO_URI)' | awk '/\/debian\/$/ && !found++')
 cat > apt/bullseye.sources <<SOURCES
 Types: deb
 URIs: $archive
@@ -51,7 +59,7 @@ python3 -m pip -qq download --no-deps --python-version 27 --only-binary=:all: -d
 export CPATH="$folder/root/usr/include/python2.7:$folder/root/usr/include"
 pip2() { ./python2 -m pip -qq --no-python-version-warning --disable-pip-version-check install --no-deps --no-compile "$@"; }
 PYTHONPATH=$(echo tools/pip-*.whl) pip2 --no-index -t boot tools/*.whl
-PYTHONPATH=boot pip2 --no-build-isolation -t site -r "$pins"
+PYTHONPATH="$folder/boot" pip2 --no-build-isolation -t site -r "$pins"
 ./wstest -a
 
 rm -rf apt boot debs tools

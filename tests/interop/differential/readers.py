@@ -13,7 +13,7 @@ from websockets.frames import Close, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from tests import codecs as builds
 from tests.frame_cases import Event
@@ -63,6 +63,7 @@ class Websockets:
                 return
             self.take(frame)
         if self.protocol.parser_exc is not None and not self.is_over:
+            assert self.protocol.close_sent is not None
             self.end(("error", self.protocol.close_sent.code))
 
     def end(self, event: Event) -> None:
@@ -113,6 +114,7 @@ class Wsproto:
                     self.events.append(self.message)
                     self.message = None
             else:
+                assert isinstance(event, Ping | Pong)
                 self.events.append(("ping" if isinstance(event, Ping) else "pong", bytes(event.payload)))
 
 

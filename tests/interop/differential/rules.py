@@ -56,7 +56,7 @@ RULES = (
         ("websockets",),
         "It compares the length with its limit before it looks at reserved bits, at the rules of control frames, "
         "at the length's highest bit and at the order of frames. We say what is wrong before we say what is too much.",
-        lambda d: d.is_ours(1002) and d.is_theirs(1009) and d.has("size", "header", "order"),
+        lambda d: d.is_ours(1002) and d.is_theirs(1009) and d.has("header", "order"),
     ),
     Rule(
         "control frames count",
@@ -178,5 +178,5 @@ def read(reader: object, pieces: tuple[bytes, ...]) -> list[Event]:
 
 def _first_difference(ours: list[Event], theirs: list[Event]) -> tuple[Event | None, Event | None]:
     size = max(len(ours), len(theirs))
-    pairs = zip(ours + [None] * (size - len(ours)), theirs + [None] * (size - len(theirs)), strict=True)  # type: ignore[operator]
+    pairs = zip(ours + [None] * (size - len(ours)), theirs + [None] * (size - len(theirs)), strict=True)
     return next(pair for pair in pairs if pair[0] != pair[1] or type(pair[0]) is not type(pair[1]))

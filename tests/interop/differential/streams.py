@@ -124,7 +124,7 @@ class _Writer:
         self.frame(CLOSE, self.random.choice((b"", self.code() + reason)))
 
     def code(self) -> bytes:
-        code = self.random.choice(CODES)
+        code: int = self.random.choice(CODES)
         if code == 1014:
             self.faults.add("close 1014")
         return code.to_bytes(2, "big")
