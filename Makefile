@@ -114,6 +114,11 @@ autobahn-short: setup .cache/autobahn/wstest ## the same without the many and la
 .cache/autobahn/wstest: tests/interop/autobahn/setup.sh tests/interop/autobahn/pins.txt | setup
 	@PATH="$(abspath $(bin)):$$PATH" tests/interop/autobahn/setup.sh $(@D)
 
+.PHONY: faults
+FAULTS ?=
+faults: setup ## what happens when things go wrong, measured (FAULTS="drain kill" for some; minutes; 20,000 descriptors)
+	@ulimit -n 20000 && $(bin)/python -m faults $(FAULTS)
+
 .PHONY: pool-faults
 pool-faults: setup ## LEASES=50000 of a pool whose upstream resets, stalls and hangs up
 	@nice -n 10 $(bin)/python -m tests.client.faults $(or $(LEASES),50000)

@@ -109,6 +109,8 @@ class Config:
             with 1009.
         max_control_rate: the most pings, pongs and closes a peer may send in one second; more close with 1008.
         max_connections: the most live connections of the process; more are answered 503.
+        max_address_connections: the most live connections of one address; more are answered 429.
+        max_address_rate: the most new connections of one address in a second, on average; more are answered 429.
         max_line_size, max_headers, max_head_size: of an HTTP head; answered 414, 431 and 431.
         handshake_timeout: from accept to a whole request head; then 408.
         message_timeout: from the first to the last byte of one message, or without progress in a stream; then 1008.
@@ -120,6 +122,8 @@ class Config:
         high_water_mark: the bytes that may wait for a slow reader before ``send`` waits.
         write_timeout: how long ``send`` waits for a slow reader, then the connection is dropped.
         pool_size: the most event-style handlers that run at once in the process.
+        drain_rate: the connections that are closed in one second when the process ends.
+        drain_timeout: for all of them, and what their handlers have to do then.
         require_warm_up: what cannot be warmed up is tried again until it can, and no connection is accepted before.
         ready_path: a path that answers 200 when this process is to be sent connections, and else 503.
     """
@@ -132,6 +136,8 @@ class Config:
     max_fragments: int = 4096
     max_control_rate: int = 100
     max_connections: int | None = None
+    max_address_connections: int | None = None
+    max_address_rate: float | None = None
     max_line_size: int = 8192
     max_headers: int = 100
     max_head_size: int = 16384
@@ -145,6 +151,8 @@ class Config:
     high_water_mark: int = 1024 * 1024
     write_timeout: float = 10.0
     pool_size: int = 1000
+    drain_rate: int = 2000
+    drain_timeout: float = 10.0
     require_warm_up: bool = False
     ready_path: str | None = None
 

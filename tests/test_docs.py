@@ -51,7 +51,7 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 # What a Connection has for the framework; the pages leave it out.
 INTERNAL = {"abandon", "accept", "attach", "deflate", "ended_here", "expire", "fileno", "handler_failed"}
-INTERNAL |= {"is_connecting", "is_quiet", "next_chunk", "reactor", "service", "set_opener", "wheel_slot"}
+INTERNAL |= {"is_connecting", "is_over", "is_quiet", "next_chunk", "reactor", "service", "set_opener", "wheel_slot"}
 
 
 class Block(NamedTuple):
@@ -186,6 +186,18 @@ def check_compressed(app: Flask, client: Any) -> None:
                 assert peer.receive(timeout=5) == message
 
 
+def check_proxied(app: Flask, client: Any) -> None:
+    with client.connect("/address", headers={"X-Forwarded-For": "1.1.1.1, 2.2.2.2"}) as peer:
+        assert peer.receive(timeout=5) == "2.2.2.2"
+
+
+def check_ready(app: Flask, client: Any) -> None:
+    assert app.test_client().get("/ready").status_code == 200
+    app.extensions["greenws"].registry.take_no_more()
+    assert app.test_client().get("/ready").status_code == 503
+    app.extensions["greenws"].registry.take_again()
+
+
 def check_files(app: Flask, client: Any) -> None:
     large = b"bytes" * 300_000
     with TestClient(app, Config(max_stream_size=1 << 24)).connect("/copy") as peer:
@@ -212,6 +224,8 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/compression.md:compressed.py": check_compressed,
     "docs/connection.md:ask.py": check_ask,
     "docs/decisions/first-use-opens.md:door.py": check_door,
+    "docs/deploy.md:ready.py": check_ready,
+    "docs/limits.md:proxied.py": check_proxied,
     "docs/pool.md:gateway.py": check_gateway,
     "docs/quickstart.md:app.py": check_page_and_echo,
     "docs/quickstart.md:factory.py": check_factory,

@@ -95,10 +95,15 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
     asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
     upgrade = claim(environ)
     config = service.config
+    addresses, address = state.registry.addresses, environ.get("REMOTE_ADDR")
+    if wait := addresses.wait(address):
+        limit = "max_address_connections" if addresses.is_full(address) else "max_address_rate"
+        text = "too many connections from this address"
+        raise HandshakeError(429, text, [("Retry-After", str(wait))], limit=limit)
     if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
         raise HandshakeError(403, "this origin may not connect", limit="origins")
-    if (is_full := state.registry.is_full) or state.registry.is_draining:
-        limit = "max_connections" if is_full else None
+    if state.registry.is_refusing:
+        limit = "max_connections" if state.registry.is_full else None
         raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=limit)
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")

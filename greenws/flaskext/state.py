@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, got_request_exception, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import MapAdapter
 from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
+from greenws.net.addresses import Addresses
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -50,7 +52,8 @@ class AppState:
     def __init__(self, app: Flask, config: Config, warm_up: Iterable[Any] | None = None) -> None:
         self.app = app
         self.config = config
-        self.registry = Registry(config.max_connections)
+        addresses = Addresses(config.max_address_connections, config.max_address_rate)
+        self.registry = Registry(config.max_connections, drain_rate=config.drain_rate, addresses=addresses)
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
         self._services: dict[str, Service] = {}
@@ -58,7 +61,10 @@ class AppState:
         self._views_seen = 0
         self._has_lean = False
         self._inner = app.wsgi_app
-        app.wsgi_app = self  # type: ignore[method-assign]
+        if isinstance(self._inner, ProxyFix):  # it says who the peer is, so we stand behind it, whichever came first
+            self._inner.app, self._inner = self, self._inner.app
+        else:
+            app.wsgi_app = self  # type: ignore[method-assign]
         app.register_error_handler(WebsocketMismatch, self._mismatch)
 
     @property

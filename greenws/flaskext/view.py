@@ -10,7 +10,7 @@ import gevent
 from flask import Flask, has_app_context
 from flask.ctx import AppContext
 from gevent.event import AsyncResult
-from greenlet import GreenletExit, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from greenws.errors import ConnectionClosed, StateError
 from greenws.flaskext.context import has_teardown
@@ -86,6 +86,8 @@ class View:
         """Runs the view and ends the connection with it. Returns and raises what ``start`` does."""
         self._conn.set_opener(self._use)
         _view.set(self)
+        views, me = self._conn.service.registry.views, getcurrent()
+        views.add(me)
         answer = None
         try:
             answer = self._call()
@@ -97,6 +99,8 @@ class View:
             if self._is_used:
                 self._conn.close(1011)
             raise
+        finally:
+            views.discard(me)
         if self._is_used or answer is None:
             self._conn.close()
             return None

@@ -333,6 +333,13 @@ cdef class Connection(Closing):
         return self.close_sent or self.state == CLOSED
 
     @property
+    def is_over(self):
+        """Whether it has ended and its handlers, ``on_close`` too, have run. For the framework."""
+        return self.state == CLOSED and not self.busy and (
+            self.told or not self.opened or self.service.on_close is None or self.service.on_message is None
+        )
+
+    @property
     def close_code(self):
         """The code of the first Close frame in either direction, 1005 for one without, 1006 for none; None while open."""
         return self.code or None

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent import Greenlet, getcurrent
+
+from greenws.net.addresses import Addresses
+from greenws.protocol.codes import CloseCode
 
 if TYPE_CHECKING:
     from greenws.net.connection import Connection
 
 RESERVE = 256  # descriptors kept for everything that is not a WebSocket: logs, databases, listeners, plain HTTP
+STEP = 0.01  # seconds between two shares of a drain
+SHARE = 100  # connections closed in one turn of the loop at most
 
 
 def default_limit() -> int:
@@ -25,20 +34,31 @@ class Registry:
 
     Args:
         limit: ``max_connections``; None takes what the descriptor limit allows.
+        drain_rate: how many connections are closed in a second when all are.
+        addresses: counts the connections of each address, if it has a limit for them.
 
     Attributes:
         is_draining: no new connections are taken.
         limits: how often each limit was hit, by its setting's name. A server counts here, too, what it refuses before
             it hears of the application. An increment that two threads make at once may be lost.
+        close_code: what a connection is told that is made nevertheless.
+        views: the greenlets of blocking-style views, which have something to do after the end of their connection.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, *, drain_rate: int = 2000, addresses: Addresses | None = None) -> None:
         self.limit = default_limit() if limit is None else limit
+        self.addresses = addresses or Addresses()
         self.is_draining = False
         self.limits: Counter[str] = Counter()
+        self.close_code: int = CloseCode.GOING_AWAY
+        self.views: set[Any] = set()
+        self._drain_rate = drain_rate
+        self._draining: Greenlet[..., bool] | None = None
         self._live: set[Connection] = set()
-        self.add = self._live.add
-        self.discard = self._live.discard
+        self.add: Callable[[Connection], None] = self._live.add
+        self.discard: Callable[[Connection], None] = self._live.discard
+        if self.addresses.are_counted:
+            self.add, self.discard = self._add_counted, self._discard_counted
 
     def __len__(self) -> int:
         """Counts the connections, with those whose upgrade is under way."""
@@ -48,27 +68,84 @@ class Registry:
         """Iterates over those that are connected now; connections may come and go meanwhile."""
         return iter([connection for connection in self._live if not connection.is_connecting])
 
+    def _add_counted(self, connection: Connection) -> None:
+        self._live.add(connection)
+        self.addresses.add(connection.remote_addr)
+
+    def _discard_counted(self, connection: Connection) -> None:
+        self._live.discard(connection)
+        self.addresses.discard(connection.remote_addr)
+
     @property
     def is_full(self) -> bool:
-        """Whether a further upgrade must be refused."""
+        """Whether there are as many connections as there may be."""
         return len(self._live) >= self.limit
 
-    def drain(self, timeout: float, code: int = 1001, reason: str = "") -> bool:
-        """Closes all connections and takes no new ones. Blocks until they are closed or the time is up.
+    @property
+    def is_refusing(self) -> bool:
+        """Whether a further upgrade must be refused.
+
+        At a restart nobody is: who has reached this process by then is taken, and told 1012 at once. A browser cannot
+        see a refusal's status. For its page a 503 would be a lost connection (1006).
+        """
+        return self.is_full or (self.is_draining and self.close_code != CloseCode.SERVICE_RESTART)
+
+    def take_no_more(self, code: int = CloseCode.GOING_AWAY) -> None:
+        """Refuses new connections; ``code`` is for those whose upgrade is under way."""
+        self.is_draining = True
+        self.close_code = code
+
+    def take_again(self) -> None:
+        """Takes new connections again."""
+        self.is_draining = False
+
+    def drain(self, timeout: float, code: int = CloseCode.GOING_AWAY, reason: str = "") -> bool:
+        """Sends everybody away and takes no new connections. Blocks until they and their handlers have ended.
+
+        What is queued for a connection leaves before its Close. So that they do not all come back at once they are
+        closed in an order by chance, ``drain_rate`` of them in a second, or faster where that would take more than half
+        of the time. Who calls this while it is under way waits for the same.
 
         Args:
-            timeout: seconds to wait.
+            timeout: seconds until those that are left are aborted.
             code, reason: what the peers are told (RFC 6455 §7.4.1).
 
         Returns:
-            Whether all closed in good order; those that did not are aborted.
+            Whether all closed in good order.
         """
-        self.is_draining = True
-        until = time.monotonic() + timeout
-        connections = tuple(self._live)
-        for connection in connections:
-            connection.close(code, reason)
-        left = [conn for conn in connections if not conn.wait_closed(max(0.0, until - time.monotonic()))]
-        for connection in left:
-            connection.abort()
-        return not left
+        if self._draining is None:
+            self.take_no_more(code)
+            self._draining = gevent.spawn(self._drain, time.monotonic() + timeout, reason, getcurrent())
+        return bool(self._draining.get())
+
+    def _drain(self, until: float, reason: str, caller: Any) -> bool:
+        try:
+            leaving = self._close_all(until, reason)
+            while time.monotonic() < until and (self._live or not _are_over(leaving) or self.views - {caller}):
+                gevent.sleep(STEP)
+            left = tuple(self._live)
+            for connection in left:
+                connection.abort()
+            return not left
+        finally:
+            self._draining = None
+
+    def _close_all(self, until: float, reason: str) -> list[Connection]:
+        """Tells them all, spread over time. Returns them."""
+        begin = time.monotonic()
+        leaving = list(self._live)
+        random.shuffle(leaving)
+        pace = min(1 / self._drain_rate, max(0.0, until - begin) / 2 / (len(leaving) or 1))  # seconds for each
+        for number, connection in enumerate(leaving):
+            early = begin + number * pace - time.monotonic()
+            if early > STEP or number % SHARE == SHARE - 1:
+                gevent.sleep(max(0.0, early))
+            connection.close(self.close_code, reason)
+        return leaving
+
+
+def _are_over(connections: list[Connection]) -> bool:
+    """Whether nothing runs any more for any of them. Takes those out for which that is so, from the end on."""
+    while connections and connections[-1].is_over:
+        connections.pop()
+    return not connections

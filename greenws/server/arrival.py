@@ -30,11 +30,12 @@ class Arrival(Watched):
         address: the peer's.
         tls: the encryption, or None.
         early: bytes that have been read already.
-        timeout: seconds that it may be silent between two requests; a new one has ``handshake_timeout`` for all.
+        timeout: seconds that a connection on which a request has been answered may be silent; None for a new one, which
+            has ``handshake_timeout`` for all.
         answer: nothing is read any more; this goes out and the connection is closed behind it.
     """
 
-    __slots__ = ("_address", "_data", "_is_new", "_lingers", "_pending", "_server", "_tls")
+    __slots__ = ("_address", "_data", "_is_kept", "_lingers", "_pending", "_server", "_tls")
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Arrival(Watched):
         self._data = b""
         self._pending = b""
         self._lingers = False
-        self._is_new = timeout is None
+        self._is_kept = timeout is not None
         self.own(fd)
         server.arrivals.add(self)
         try:
@@ -64,7 +65,7 @@ class Arrival(Watched):
                 self.on_ready(True)  # mostly the request has come with the connection, and there is nothing to wait for
             if self.fileno() >= 0 and not self._lingers:
                 self.watch(fd)
-                self.reactor.wheel.schedule_sooner(self, server.config.handshake_timeout if timeout is None else timeout)
+                self.reactor.wheel.schedule_sooner(self, timeout or server.config.handshake_timeout)
         except OSError:
             self.close()
             raise
@@ -118,7 +119,7 @@ class Arrival(Watched):
         if self._data and not self._lingers:
             self._refuse(late)
             return
-        if self._is_new and not self._lingers:
+        if not self._is_kept and not self._lingers:
             self._server.count(late)
         self.close()
 
@@ -150,6 +151,11 @@ class Arrival(Watched):
         self.reactor.wheel.schedule(self, LINGER)
         if not self._pending:
             self.shut()
+
+    def leave(self) -> None:
+        """The server stops: closes if the next request has not begun, which is what a client expects of idle ones."""
+        if self._is_kept and not self._data and not self._lingers:
+            self.close()
 
     def close(self) -> None:
         """Closes the descriptor."""

@@ -17,7 +17,7 @@ log = logging.getLogger("greenws.server")
 
 DEFAULT_OPTIONS = SocketOptions()
 MAX_ACCEPT = 100  # in one turn: those who are connected have their turn too
-MIN_DELAY, MAX_DELAY = 0.01, 1.0  # seconds without accepting when descriptors have run out
+MIN_DELAY, MAX_DELAY = 0.01, 0.5  # seconds without accepting when descriptors have run out
 
 # Everything else passes: accept(2) reports a peer's errors, too.
 _NOT_A_LISTENER = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
@@ -47,6 +47,13 @@ def listen(address: tuple[str, int], options: SocketOptions = DEFAULT_OPTIONS) -
     return sock
 
 
+def is_own_queue(sock: Any) -> bool:
+    """Whether who waits on a listening socket is lost when this process closes it: each has its own (SO_REUSEPORT)."""
+    return sock.family in (socket.AF_INET, socket.AF_INET6) and bool(
+        sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    )
+
+
 class Acceptor(Watched):
     """Accepts connections and hands each descriptor, non-blocking, with the peer's address to ``accepted``.
 
@@ -69,7 +76,14 @@ class Acceptor(Watched):
 
     def on_ready(self, readable: bool) -> None:
         """Accepts what has come."""
-        for _ in range(self._max_accept):
+        self._accept(self._max_accept)
+
+    def accept_all(self, most: int) -> None:
+        """Accepts whoever waits, for when nobody else will; so many at most."""
+        self._accept(most)
+
+    def _accept(self, most: int) -> None:
+        for _ in range(most):
             try:
                 fd, address = self._socket._accept()
             except BlockingIOError:

@@ -8,27 +8,20 @@ without an error, writes its access log, and keeps nothing. Any other head goes 
 
 from __future__ import annotations
 
-import atexit
-import os
 import socket as kernel
 from collections.abc import Callable, Mapping
 from typing import Any
-from weakref import WeakSet
 
 from gevent import get_hub, getcurrent, socket
 
 from greenws.errors import ConnectionClosed
 from greenws.net.connection import Connection
-from greenws.net.registry import Registry
+from greenws.server.lifetime import LIFETIME
 
 SWITCHING = b"101"
 READ_SIZE = 65536
-DRAIN_TIMEOUT = 10.0  # seconds at the end of a process; what gunicorn allows is 30 by default
 
 _FRAMING = (b"content-length:", b"transfer-encoding:")  # servers add them; a 101 must not have them (RFC 9110 §8.6)
-
-_registries: WeakSet[Registry] = WeakSet()
-_drained_pid = 0  # the process that closes its connections at its end; a fork of it does not
 
 
 class StockUpgrade:
@@ -116,9 +109,9 @@ class StockUpgrade:
         lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(_FRAMING)]
         early = b"".join(iter(read, b""))
         registry = connection.service.registry
-        _drain_at_exit(registry)
+        LIFETIME.watch(registry, connection.service.config.drain_timeout)
         if registry.is_draining:
-            connection.close(1001)
+            connection.close(registry.close_code)
         try:
             connection.attach(fd, b"\r\n".join([*lines, b"", b""]), early)
         except ConnectionClosed:
@@ -144,19 +137,3 @@ def find_upgrade(environ: Mapping[str, Any]) -> StockUpgrade | None:
     if type(sock) is not socket.socket or getcurrent().parent is not get_hub():
         return None
     return StockUpgrade(sock, read)
-
-
-def _drain_at_exit(registry: Registry) -> None:
-    """No server tells us of its end, but a worker that ends in good order ends its process so, too."""
-    global _drained_pid
-    _registries.add(registry)
-    if _drained_pid != os.getpid():
-        if not _drained_pid:
-            atexit.register(_drain)
-        _drained_pid = os.getpid()
-
-
-def _drain() -> None:
-    if _drained_pid == os.getpid():
-        for registry in tuple(_registries):
-            registry.drain(DRAIN_TIMEOUT)

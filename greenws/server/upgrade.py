@@ -56,6 +56,7 @@ class Upgrade(Job):
         self.connection: Connection | None = None
         self.status = ""
         self.headers: list[tuple[str, str]] = []
+        server.upgrading += 1  # a server that stops waits also for those that wait for their turn
 
     def run(self) -> None:
         """Asks the application about the upgrade and does what it says. In a greenlet of a pool, which may block."""
@@ -84,6 +85,7 @@ class Upgrade(Job):
             server.log_upgrade(self._head, environ, self._address, self, begin)
             environ.pop("greenws.upgrade", None)  # a blocking view keeps its request as long as it runs, but not this
         finally:
+            server.upgrading -= 1
             self.drop()
 
     @property
@@ -114,7 +116,7 @@ class Upgrade(Job):
         registry = self.connection.service.registry
         self._server.registries.add(registry)
         if registry.is_draining or self._server.is_stopping:
-            self.connection.close(1001)
+            self.connection.close(registry.close_code)
         self.connection.attach(fd, head, self._early, self._tls)
 
     def refuse(self, body: bytes) -> None:

@@ -24,17 +24,20 @@ from greenws.config import Config, SocketOptions
 from greenws.errors import RequestError
 from greenws.net.options import check
 from greenws.net.pool import get_upgrade_pool
-from greenws.net.registry import Registry
+from greenws.net.registry import STEP, Registry
 from greenws.net.transport import TLS
+from greenws.protocol.codes import CloseCode
 from greenws.protocol.handshake import wants_websocket
 from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
-from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, listen
+from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, is_own_queue, listen
 from greenws.server.readiness import Readiness
+from greenws.server.tls import make_context
 from greenws.server.upgrade import Upgrade
 
 MAX_WAITING = 1000  # requests that wait for a place in the pool
+LAST_REQUEST = 1.0  # seconds in which who has just connected may still ask when the server stops
 KEEP_ALIVE = 65.0  # seconds a kept-alive connection may wait for its next request: a parked one costs next to nothing
 
 
@@ -105,9 +108,12 @@ class WSGIHandler(pywsgi.WSGIHandler):
         return not self.close_connection
 
     def finalize_headers(self) -> None:
-        """Says that the connection closes when it does. It does behind a 426, as behind any other refused upgrade."""
+        """Says that the connection closes when it does.
+
+        It does when the server stops, and behind a 426, as behind any other refused upgrade.
+        """
         super().finalize_headers()
-        if self.code == 426:
+        if self.code == 426 or self.server.is_stopping:
             self.close_connection = True
         if self.close_connection:
             given = [value for name, value in self.response_headers if name.lower() == b"connection"]
@@ -155,7 +161,7 @@ class WSGIServer(pywsgi.WSGIServer):
         socket_options: SocketOptions | None = None,
         **kwargs: Any,
     ) -> None:
-        state = _state_of(application)
+        state = state_of(application)
         self.config = config or (Config() if state is None else state.config)
         self.limits: Counter[str] = Counter() if state is None else state.registry.limits
         self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
@@ -163,9 +169,11 @@ class WSGIServer(pywsgi.WSGIServer):
         check(self.socket_options)
         self.arrivals: set[Arrival] = set()
         self.registries: set[Registry] = set()
+        self.stop_timeout = self.config.drain_timeout
+        self.upgrading = 0
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
-        self._readiness: Readiness | None = getattr(state, "readiness", None)
+        self._readiness: Readiness | None = None if state is None else state.readiness
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -251,7 +259,7 @@ class WSGIServer(pywsgi.WSGIServer):
             source = _Source(sock, rest)
             reader = io.BufferedReader(source)
             handler = self.handler_class(sock, address, self, reader)
-            if handler.handle_request(head) and self.started:
+            if handler.handle_request(head) and not self.is_stopping:
                 source.is_stopped = True
                 rest = reader.read()
                 Arrival(self, plain.detach(), address, tls, rest, KEEP_ALIVE)
@@ -262,21 +270,54 @@ class WSGIServer(pywsgi.WSGIServer):
 
     # ---- the end
 
+    def stop_listening(self, code: int = CloseCode.GOING_AWAY) -> None:
+        """Takes no more connections. Those that have connected already are answered. Does not block.
+
+        Args:
+            code: what a WebSocket is told whose upgrade is under way (RFC 6455 §7.4.1).
+        """
+        self.is_stopping = True
+        for registry in self.registries:
+            registry.take_no_more(code)
+        if self._acceptor is not None and is_own_queue(self.socket):
+            self._acceptor.accept_all(max(self.backlog, self.socket_options.backlog))
+        self.stop_accepting()
+        if hasattr(self, "socket"):
+            self.socket.close()
+        for arrival in tuple(self.arrivals):
+            arrival.leave()
+
     def stop(self, timeout: float | None = None) -> None:
-        """Stops: no new connections, a Close (1001) to every WebSocket, ``timeout`` seconds for requests that run."""
+        """Stops in good order: a Close to every WebSocket, and the rest of the time for requests that run. Blocks.
+
+        Args:
+            timeout: seconds for all of it; ``drain_timeout`` when None.
+        """
         timeout = self.stop_timeout if timeout is None else timeout
         until = time.monotonic() + timeout
-        self.is_stopping = True
-        self.close()
+        if not self.is_stopping:
+            self.stop_listening()
+        most = min(timeout, self.config.drain_timeout)
+        drained = time.monotonic() + most
+        begun = [gevent.spawn(registry.drain, most, registry.close_code) for registry in self.registries]
+        self._await_heads(min(until, time.monotonic() + LAST_REQUEST))
+        while self.upgrading and time.monotonic() < until:
+            gevent.sleep(STEP)
+        gevent.joinall(begun)
+        for registry in tuple(self.registries):
+            registry.drain(max(0.0, drained - time.monotonic()), registry.close_code)  # those that came meanwhile
+            registry.take_again()  # the application may be served again, by another server
+        super().stop(max(0.0, until - time.monotonic()))
+
+    def _await_heads(self, until: float) -> None:
+        """Lets those who have just connected say what they want, and drops who does not."""
+        while (self.arrivals or self._waiting) and time.monotonic() < until:
+            gevent.sleep(STEP)
         for arrival in tuple(self.arrivals):
             arrival.close()
         for request in self._waiting:
             os.close(request[0])
         self._waiting.clear()
-        for registry in tuple(self.registries):
-            registry.drain(max(0.0, until - time.monotonic()))
-            registry.is_draining = False  # the application may be served again, by another server
-        super().stop(max(0.0, until - time.monotonic()))
 
     # ---- counts and logs
 
@@ -304,13 +345,13 @@ class WSGIServer(pywsgi.WSGIServer):
         self.log.write(f"{host} - - [{now}] {text}\n")
 
 
-def _state_of(application: Any) -> Any:
+def state_of(application: Any) -> Any:
+    """What an application's GreenWS extension knows of it, if it can be asked."""
     return getattr(application, "extensions", {}).get("greenws")
 
 
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext | None:
     context: ssl.SSLContext | None = options.get("ssl_context")
     if context is None and options.get("certfile"):
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(options["certfile"], options.get("keyfile"))
+        return make_context(options["certfile"], options.get("keyfile"))
     return context

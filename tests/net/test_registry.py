@@ -6,7 +6,10 @@ import resource
 
 import gevent
 import pytest
+from gevent.event import Event
 
+from greenws.net.addresses import Addresses
+from greenws.net.connection import Connection
 from greenws.net.registry import RESERVE, Registry, default_limit
 
 
@@ -99,6 +102,108 @@ def test_drain_does_not_wait_longer_than_its_timeout(net):
     server, _peer = net.bare(service)
     assert registry.drain(0.01) is False
     assert server.closed
+
+
+def test_drain_spreads_the_closes_over_time(net):
+    registry = Registry(10, drain_rate=20)
+    servers, clients = pairs(net, 5, registry)
+    draining = gevent.spawn(registry.drain, 5)
+    assert [bool(server.closed) for server in servers].count(True) == 0
+    gevent.sleep(0.01)
+    assert [bool(server.closed) for server in servers].count(True) < 5
+    assert registry.is_draining
+    assert draining.get(timeout=5) is True
+    assert {client.close_code for client in clients} == {1001}
+
+
+def test_drain_takes_half_of_its_time_at_most_for_telling(net):
+    registry = Registry(10, drain_rate=1)
+    _servers, clients = pairs(net, 5, registry)
+    assert registry.drain(0.4) is True
+    for client in clients:
+        assert client.wait_closed(5)
+        assert client.close_code == 1001
+
+
+def test_drain_waits_for_on_close(net):
+    registry, left, go_on = Registry(10), [], Event()
+    others, net.registry = net.registry, registry
+    service = net.service(
+        on_message=lambda *args: None, on_close=lambda conn, *args: (go_on.wait(5), left.append(conn))
+    )
+    net.registry = others
+    made = [net.pair(service) for _ in range(3)]
+    for server, _ in made:
+        server.accept()
+    draining = gevent.spawn(registry.drain, 5)
+    assert not draining.join(0.05)
+    assert not draining.ready()
+    assert len(registry) == 0
+    go_on.set()
+    assert draining.get(timeout=5) is True
+    assert len(left) == 3
+
+
+def test_drain_does_not_wait_longer_for_a_handler_than_its_timeout(net):
+    registry, go_on = Registry(10), Event()
+    others, net.registry = net.registry, registry
+    service = net.service(on_message=lambda *args: None, on_close=lambda *args: go_on.wait(5))
+    net.registry = others
+    server, _client = net.pair(service)
+    server.accept()
+    assert registry.drain(0.1) is True
+    assert not server.is_over
+    go_on.set()
+    gevent.idle()
+    assert server.is_over
+
+
+def test_drain_waits_for_views_but_not_for_the_one_that_asks():
+    registry, go_on = Registry(10), Event()
+    views = [gevent.spawn(go_on.wait, 5), gevent.spawn(lambda: registry.drain(5))]
+    registry.views.update(views)
+    gevent.idle()
+    assert not views[1].ready()
+    registry.views.discard(views[0])
+    assert views[1].get(timeout=1) is True
+    go_on.set()
+    gevent.joinall(views)
+
+
+def test_who_drains_at_the_same_time_waits_for_the_same(net):
+    registry = Registry(10, drain_rate=20)
+    _servers, clients = pairs(net, 3, registry)
+    first, second = gevent.spawn(registry.drain, 5, 1012), gevent.spawn(registry.drain, 5, 1001)
+    gevent.idle()
+    assert not second.ready()
+    assert first.get(timeout=5) is second.get(timeout=5) is True
+    for client in clients:
+        assert client.wait_closed(5)
+        assert client.close_code == 1012
+
+
+def test_at_the_end_upgrades_are_refused_and_at_a_restart_taken():
+    registry = Registry(1)
+    assert not registry.is_refusing
+    registry.take_no_more()
+    assert registry.is_refusing
+    registry.take_no_more(1012)
+    assert not registry.is_refusing
+    registry.take_again()
+    assert not registry.is_draining
+
+
+def test_it_counts_the_connections_of_each_address(net):
+    registry = Registry(10, addresses=Addresses(max_connections=2))
+    others, net.registry = net.registry, registry
+    service = net.service()
+    net.registry = others
+    made = [Connection(service, "/", "192.0.2.1") for _ in range(2)]
+    assert registry.addresses.wait("192.0.2.1") > 0
+    for conn in made:
+        conn.abandon()
+    assert registry.addresses.wait("192.0.2.1") == 0
+    assert len(registry) == 0
 
 
 def test_the_default_limit_leaves_descriptors_for_the_rest(monkeypatch):

@@ -8,8 +8,10 @@ import subprocess
 import gevent
 import pytest
 from gevent import socket, ssl
+from gevent import subprocess as green
 
 from greenws.config import Config
+from greenws.server.tls import make_context
 from tests.leaks import greenlets
 from tests.server.conftest import upgrade_request
 
@@ -244,3 +246,78 @@ def test_a_lost_client_in_the_middle_of_everything(site, wrap):
     with gevent.Timeout(5):
         while len(site.app.extensions["greenws"].registry):
             gevent.idle()
+
+
+def connect_with(site, certificate, **settings):
+    """An encrypted connection of a client whose context has these attributes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate[0])
+    for name, value in settings.items():
+        if name == "alpn":
+            context.set_alpn_protocols(value)
+        else:
+            setattr(context, name, value)
+    return site.client(lambda sock: context.wrap_socket(sock, server_hostname="localhost")).socket
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_it_speaks_tls_1_2_and_1_3(site, certificate, version):
+    sock = connect_with(site, certificate, minimum_version=version, maximum_version=version)
+    assert sock.version() == {771: "TLSv1.2", 772: "TLSv1.3"}[version]
+    sock.sendall(GET)
+    assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_the_context_that_it_makes_takes_nothing_older_and_no_renegotiation(certificate):
+    context = make_context(*certificate)
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+    assert context.options & ssl.OP_NO_COMPRESSION
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+def test_an_older_version_is_refused(site, certificate):
+    old = {"minimum_version": ssl.TLSVersion.TLSv1_1, "maximum_version": ssl.TLSVersion.TLSv1_1}
+    with pytest.raises(ssl.SSLError):
+        connect_with(site, certificate, **old)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"), [(["h2", "http/1.1"], "http/1.1"), (["http/1.1"], "http/1.1"), (["h2"], None)]
+)
+def test_it_speaks_http_1_1_and_says_so(site, certificate, offered, chosen):
+    sock = connect_with(site, certificate, alpn=offered)
+    assert sock.selected_alpn_protocol() == chosen
+
+
+def test_a_peer_that_asks_to_renegotiate_is_not_served_that(site, certificate):
+    """With OpenSSL's own client: Python's ssl cannot ask for it."""
+    done = green.run(
+        [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"localhost:{site.server.server_port}",
+            "-tls1_2",
+            "-CAfile",
+            certificate[0],
+        ],
+        input="R\n",
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert "RENEGOTIATING" in done.stderr + done.stdout
+    assert "no renegotiation" in done.stderr + done.stdout
+
+
+def test_a_peer_that_ends_its_half_is_read_to_the_end(site, wrap):
+    """It says at TLS's level that nothing more comes (close_notify), behind its last message."""
+    client = site.client(wrap)
+    client.send(upgrade_request())
+    assert client.head()[0] == 101
+    client.send(frame(b"last"))
+    assert client.read(6) == b"\x82\x04last"
+    raw = client.socket.unwrap()
+    assert raw.recv(100) == b""
+    raw.close()

@@ -230,9 +230,40 @@ def test_stop_tells_1001_to_an_upgrade_that_is_under_way(site):
     stopping = gevent.spawn(site.server.stop, 2)
     gevent.idle()
     go_on.set()
-    answer = client.rest()
-    assert answer.startswith(b"HTTP/1.1 503") or answer.endswith(b"\x88\x02\x03\xe9") or answer == b""
+    assert client.head()[0] == 101
+    assert client.read(4) == b"\x88\x02\x03\xe9"
+    client.send(b"\x88\x82\0\0\0\0\x03\xe9")
+    assert client.rest() == b""
     stopping.get(timeout=5)
+
+
+def test_stop_waits_for_upgrades_that_wait_their_turn(site, monkeypatch):
+    go_on, inside = Event(), []
+
+    def decide(environ, start_response):
+        inside.append(environ)
+        go_on.wait(10)
+        return site.app(environ, start_response)
+
+    site.start(decide)
+    monkeypatch.setattr(get_upgrade_pool(), "size", 1)
+    clients = [site.client() for _ in range(3)]
+    for client in clients:
+        client.send(upgrade_request())
+    with gevent.Timeout(5):
+        while site.server.upgrading < len(clients):
+            gevent.idle()
+    assert len(inside) == 1
+    stopping = gevent.spawn(site.server.stop, 5)
+    gevent.idle()
+    go_on.set()
+    for client in clients:
+        assert client.head()[0] == 101
+        assert client.read(4) == b"\x88\x02\x03\xe9"
+        client.send(b"\x88\x82\0\0\0\0\x03\xe9")
+        assert client.rest() == b""
+    stopping.get(timeout=5)
+    assert site.server.upgrading == 0
 
 
 def test_an_application_can_be_served_again_after_stop(site):

@@ -1,0 +1,54 @@
+"""``python -m faults [NAME …]``: runs the faults and prints what was measured. Takes minutes; needs Linux."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from faults import ends, floods, limits
+
+Fault = Callable[[], Iterator[tuple[str, str, bool]]]
+
+FAULTS: dict[str, Fault] = {
+    "kill": ends.kill,
+    "drain": ends.drain,
+    "drain-stock": partial(ends.drain, kind="gevent"),
+    "reloads": ends.reloads,
+    "reloads-reuse-port": partial(ends.reloads, "--reuse-port"),
+    "storm": limits.storm,
+    "full": limits.full,
+    "exhausted": limits.exhausted,
+    "slowloris": limits.slowloris,
+    "stock": limits.stock,
+    "slow-readers": floods.slow_readers,
+    "ping-flood": floods.ping_flood,
+    "heartbeats": floods.heartbeats,
+    "balance": floods.balance,
+    "balance-reuse-port": partial(floods.balance, "--reuse-port"),
+    "failing-handlers": floods.failing_handlers,
+}
+
+
+def main(names: list[str]) -> int:
+    """Runs those that are named, or all. Each has a process of its own, whose end ends what it has started."""
+    failed = False
+    for name in names or FAULTS:
+        failed |= subprocess.run([sys.executable, "-m", "faults", "--only", name], check=False).returncode != 0
+    return int(failed)
+
+
+def run(name: str) -> int:
+    """Runs one in this process, and prints a row for each figure."""
+    fault = FAULTS[name]
+    print(f"\n{name} - {getattr(fault, 'func', fault).__doc__}", flush=True)
+    failed = False
+    for what, figure, is_good in fault():
+        print(f"  {'ok  ' if is_good else 'MISS'}  {what:42} {figure}", flush=True)
+        failed |= not is_good
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[2]) if sys.argv[1:2] == ["--only"] else main(sys.argv[1:]))
