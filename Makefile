@@ -49,7 +49,7 @@ layers: setup ## imports point inwards only
 	@$(bin)/python .ci/layers.py
 
 coverage: setup ## every branch of greenws/protocol, by its own tests
-	@$(bin)/coverage run -m pytest -qq tests/protocol
+	@$(bin)/coverage run -m pytest -qq tests/protocol -k "not no_long_time" # traced, everything takes long
 	@$(bin)/coverage report
 
 clean: ## removes what all of this made

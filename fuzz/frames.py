@@ -23,9 +23,7 @@ PURE, COMPILED = codecs.load("pure"), codecs.load("compiled")
 DEFLATE = make_deflate(Agreement(True, True), Compression(), is_server=True)  # without a context: any decoder's
 
 
-def read(
-    codec: object, pieces: list[bytes], masked: bool, is_compressed: bool, limits: dict[str, int]
-) -> list[object]:
+def read(codec: object, pieces: list[bytes], masked: bool, is_compressed: bool, limits: dict[str, int]) -> list[object]:
     """The events of one build. How much of a stream comes before a failure depends on how the bytes are cut."""
     events = joined(decode(codec, pieces, masked=masked, extension=DEFLATE if is_compressed else None, **limits))
     return [event for event in events if kind(event) != "part"]

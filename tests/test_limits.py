@@ -99,7 +99,11 @@ CONTROL = frame(PING) * 4  # in two seconds at most, so that one of them has two
 HITS: dict[str, tuple[dict[str, Any], bytes, tuple[str, ...]]] = {
     "origins": ({}, ask("/waiting", b"Origin: https://evil.example"), ()),
     "max_message_size": ({"max_message_size": 10}, UP + header(BEGIN_TEXT, 11) + bytes(4), ()),
-    "max_stream_size": ({"max_message_size": 10, "max_stream_size": 20}, ask("/view") + header(BEGIN_TEXT, 21), ()),
+    "max_stream_size": (
+        {"max_message_size": 10, "max_stream_size": 20},
+        ask("/view") + header(BEGIN_TEXT, 21) + bytes(4),
+        (),
+    ),
     "max_fragments": ({"max_fragments": 2}, UP + frame(BEGIN_TEXT) + frame(MORE) * 2, ()),
     "max_control_rate": ({"max_control_rate": 1}, UP + CONTROL, ()),
     "max_line_size": ({"max_line_size": 100}, b"GET /" + b"x" * 100, ()),
@@ -114,7 +118,7 @@ HITS: dict[str, tuple[dict[str, Any], bytes, tuple[str, ...]]] = {
     "high_water_mark": ({}, ask("/sending") + HI, ()),
     "write_timeout": ({"write_timeout": SOON}, ask("/sending") + HI, ("high_water_mark",)),
 }
-BY_MANY = ("max_connections", "pool_size")
+BY_MANY = ("max_connections", "max_address_connections", "max_address_rate", "pool_size")
 
 
 @pytest.mark.slow
@@ -134,6 +138,14 @@ def test_a_connection_too_many_is_counted_each_time(start: Callable[..., Site]) 
     for count in (1, 2):
         assert site.send(UP).recv(12) == b"HTTP/1.1 503"
         assert site.limits == Counter(max_connections=count)
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_address_connections", 1), ("max_address_rate", 0.1)])
+def test_an_address_that_wants_too_much_is_counted(start: Callable[..., Site], name: str, value: float) -> None:
+    site = start(**{name: value})
+    assert site.send(UP).recv(12) == b"HTTP/1.1 101"
+    assert site.send(UP).recv(12) == b"HTTP/1.1 429"
+    assert site.limits == Counter((name,))
 
 
 def test_a_message_that_waits_for_a_place_in_the_pool_is_counted(

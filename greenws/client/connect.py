@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from ssl import SSLContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 
@@ -24,6 +23,9 @@ from greenws.net.registry import Registry
 from greenws.net.sender import Service
 from greenws.protocol.handshake import new_key, request_head
 from greenws.protocol.http import HeadLimits
+
+if TYPE_CHECKING:  # gevent warns who patches ssl after a module took this class
+    from ssl import SSLContext
 
 log = logging.getLogger("greenws.client")
 

@@ -229,7 +229,7 @@ class ConnectionPool:
             seconds=time.monotonic() - began,
             connect_p50=percentile(recent, 0.5),
             connect_p99=percentile(recent, 0.99),
-            last_error=tally.last_error if failed else None,
+            last_error=tally.last_error if failed or plan.idle + plan.leased < count else None,
         )
 
     def _wait_until_warm(self, count: int, progress: Callable[[int, int], object] | None) -> None:

@@ -61,7 +61,7 @@ class WarmUp:
         opened, failed: attempts of the warm-up that succeeded and that did not.
         seconds: how long it took.
         connect_p50, connect_p99: seconds to open one connection; NaN when none was opened.
-        last_error: why the last attempt that failed did; None when none did.
+        last_error: what went wrong last; None when nothing did.
     """
 
     wanted: int
@@ -83,7 +83,9 @@ class WarmUp:
         if self.opened:
             text += f", each opened in {self.connect_p50 * 1000:.1f} ms (p99 {self.connect_p99 * 1000:.1f} ms)"
         if self.failed:
-            text += f"; {self.failed} attempts failed, the last because {self.last_error}"
+            text += f"; {self.failed} attempts failed"
+        if self.last_error is not None:
+            text += f"; last error: {self.last_error}"
         return text
 
 

@@ -103,8 +103,8 @@ def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tu
     if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
         raise HandshakeError(403, "this origin may not connect", limit="origins")
     if state.registry.is_refusing:
-        limit = "max_connections" if state.registry.is_full else None
-        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=limit)
+        full = "max_connections" if state.registry.is_full else None
+        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=full)
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     deflate, extensions = agree(asked, config.deflate) if config.compression else (None, None)

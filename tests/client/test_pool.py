@@ -152,9 +152,17 @@ def test_a_timeout_says_what_the_pool_looked_like(upstream: Upstream) -> None:
 
 def test_a_timeout_says_why_there_is_no_connection() -> None:
     with ConnectionPool("ws://127.0.0.1:1/") as pool:
-        with pytest.raises(PoolTimeout, match=r"last error: ConnectError: .*refused"):
-            pool.lease(timeout=0.05)
-        assert pool.stats.failed >= 1
+        assert "refused" in why_there_is_none(pool)
+
+
+def why_there_is_none(pool: ConnectionPool) -> str:
+    """What a lease says after an attempt to connect has failed."""
+    with pytest.raises(PoolTimeout):
+        pool.lease(timeout=0)
+    until(lambda: pool.stats.failed)
+    with pytest.raises(PoolTimeout) as error:
+        pool.lease(timeout=0)
+    return str(error.value)
 
 
 def test_a_lease_without_waiting(pool: ConnectionPool) -> None:
@@ -259,10 +267,11 @@ def test_a_warm_up_opens_so_many_at_once_and_tells_how_it_goes(upstream: Upstrea
 
 def test_a_warm_up_of_nobody_says_why_and_asks_seldom() -> None:
     with ConnectionPool("ws://127.0.0.1:1/", min_idle=50) as pool:
-        report = pool.warm_up(timeout=0.2)
+        why_there_is_none(pool)
+        report = pool.warm_up(timeout=0.1)
         assert not report.is_complete
         assert "refused" in str(report)
-        assert report.failed <= 60  # the first fifty at once, then one by one
+        assert pool.stats.failed <= 60  # the first fifty at once, then one by one
         assert pool.stats.idle == 0
 
 
@@ -298,18 +307,16 @@ def test_what_cannot_be_prepared_is_not_lent(upstream: Upstream) -> None:
     def refuse(conn: Connection) -> None:
         raise ValueError("wrong password")
 
-    with (
-        ConnectionPool(upstream.url, on_open=refuse) as pool,
-        pytest.raises(PoolTimeout, match="ValueError: wrong password"),
-    ):
-        pool.lease(timeout=0.1)
+    with ConnectionPool(upstream.url, on_open=refuse) as pool:
+        assert "ValueError: wrong password" in why_there_is_none(pool)
 
 
+@pytest.mark.slow
 def test_a_greeting_that_nobody_receives_does_not_make_a_storm(upstream: Upstream) -> None:
     upstream.greeting = "welcome"
     with ConnectionPool(upstream.url) as pool, pytest.raises(PoolTimeout, match="on_open can receive a greeting"):
-        pool.lease(timeout=0.2)
-    assert upstream.handshakes <= 10
+        pool.lease(timeout=1)
+    assert upstream.handshakes <= 20
 
 
 # ---- kills and timeouts
@@ -339,6 +346,7 @@ def test_a_greenlet_killed_in_the_moment_it_was_served_hands_it_on(upstream: Ups
 
 
 def test_a_greenlet_that_times_out_in_a_lease_loses_its_connection(pool: ConnectionPool) -> None:
+    pool.warm_up(1)
     with gevent.Timeout(0.01, False), pool.lease() as conn:
         conn.receive()
     assert conn.closed
@@ -381,11 +389,8 @@ def test_those_who_wait_outlast_a_failure_to_connect(upstream: Upstream) -> None
 def test_a_server_that_accepts_and_says_nothing_is_given_up_after_a_while() -> None:
     puppet = Puppet(upgrades=False)
     try:
-        with (
-            ConnectionPool(puppet.url, connect_timeout=0.05) as pool,
-            pytest.raises(PoolTimeout, match=r"within 0\.05 s"),
-        ):
-            pool.lease(timeout=0.2)
+        with ConnectionPool(puppet.url, connect_timeout=0.05) as pool:
+            assert "within 0.05 s" in why_there_is_none(pool)
     finally:
         puppet.stop()
 

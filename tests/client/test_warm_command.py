@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from click.testing import CliRunner
 
 from greenws.cli import main
@@ -20,8 +21,9 @@ def test_it_opens_connections_and_says_how_long_they_took() -> None:
         upstream.stop()
 
 
+@pytest.mark.slow
 def test_it_fails_with_the_reason_when_nobody_answers() -> None:
-    done = CliRunner().invoke(main, ["warm", "ws://127.0.0.1:1/", "-n", "2", "-t", "0.1"])
+    done = CliRunner().invoke(main, ["warm", "ws://127.0.0.1:1/", "-n", "2", "-t", "1"])
     assert done.exit_code == 1
     assert "refused" in done.output
 

@@ -32,7 +32,7 @@ def cut(wire: bytes, way: str) -> list[list[bytes]]:
     """The ways to send something: each a list of pieces."""
     if way == "whole":
         return [[wire]]
-    return [one_by_one_at_its_ends(wire)] if way == "byte by byte" else list(at_random_splits(wire, 2))
+    return [one_by_one_at_its_ends(wire)] if way == "byte by byte" else list(at_random_splits(wire, 1))
 
 
 def one_by_one_at_its_ends(wire: bytes) -> list[bytes]:
