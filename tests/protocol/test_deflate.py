@@ -290,6 +290,75 @@ def test_what_is_a_few_bytes_smaller_goes_out_deflated(codec: SimpleNamespace) -
     assert inflate(client, deflated, len(message)) == message
 
 
+def test_what_gets_no_smaller_goes_out_as_it_is(codec: SimpleNamespace) -> None:
+    server, _ = sides(codec, Compression(level=6))
+    same = 0
+    for size in range(1, 20):
+        message = bytes(range(size)) * 2
+        stream = zlib.compressobj(6, zlib.DEFLATED, -15)
+        deflated = (stream.compress(message) + stream.flush(zlib.Z_FULL_FLUSH))[: -len(TAIL)]
+        assert server.encode(message) == (deflated if len(deflated) < len(message) else None)
+        same += len(deflated) == len(message)
+    assert same
+
+
+@pytest.mark.parametrize(
+    ("level", "bits", "has_context", "is_isal"),
+    [
+        (1, 15, False, True),
+        (3, 15, False, True),
+        (4, 15, False, False),  # it has no such level
+        (1, 9, False, True),
+        (1, 8, False, False),  # nor such a window
+        (1, 15, True, True),
+        (1, 14, True, False),  # zlib keeps less of a small one
+    ],
+)
+def test_isal_deflates_where_it_pays(
+    codec: SimpleNamespace, level: int, bits: int, has_context: bool, is_isal: bool
+) -> None:
+    stream = codec.deflate.Compressor(level, bits, has_context)._new()
+    assert is_isals(stream) == (is_isal and codec.deflate._isal is not None)
+
+
+@pytest.mark.parametrize(
+    ("bits", "has_context", "size", "is_isal"),
+    [
+        (15, False, 1024, False),  # zlib is quicker to begin
+        (15, False, 1025, True),
+        (15, True, 1, True),
+        (14, True, 5000, False),
+    ],
+)
+def test_isal_inflates_where_it_pays(
+    codec: SimpleNamespace, bits: int, has_context: bool, size: int, is_isal: bool
+) -> None:
+    stream = codec.deflate.Deflate(codec.deflate.Compressor(1, bits, has_context), 0, bits, has_context)._new(size)
+    assert is_isals(stream) == (is_isal and codec.deflate._isal is not None)
+
+
+def is_isals(stream: object) -> bool:
+    return "isal" in type(stream).__module__
+
+
+def test_a_block_that_lacks_its_end_is_not_read_on(codec: SimpleNamespace) -> None:
+    """It may be as large as the limit, and still it is not too large but broken."""
+    cut = b"\x00\x64\x00\x9b\xff" + bytes(60)  # of a hundred; our tail passes for six more
+    with pytest.raises(ProtocolError) as error:
+        sides(codec)[0].decode(cut, 66)
+    assert error.value.close_code == 1007
+
+
+@pytest.mark.parametrize("is_server", [True, False])
+def test_one_direction_may_have_a_context_and_the_other_none(codec: SimpleNamespace, is_server: bool) -> None:
+    agreement = codec.deflate.Agreement(is_server, not is_server)
+    ours, other = (codec.deflate.make_deflate(agreement, KEEPING, is_server=is_server) for _ in range(2))
+    assert not ours.compressor.has_context
+    assert [ours.decode(payload, 5) for payload in (HELLO, AGAIN)] == [b"Hello"] * 2
+    with pytest.raises(ProtocolError):
+        other.decode(AGAIN, 5)  # of another connection
+
+
 def test_an_empty_payload_is_an_empty_message(codec: SimpleNamespace) -> None:
     for options in (DEFAULT, KEEPING):
         server, _ = sides(codec, options)
