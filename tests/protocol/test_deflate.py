@@ -263,6 +263,16 @@ def test_refuses_what_deflate_does_not_make(codec: SimpleNamespace, options: Com
 
 
 @pytest.mark.parametrize("options", [DEFAULT, KEEPING], ids=["fresh", "keeping"])
+def test_a_message_may_have_just_so_many_streams(codec: SimpleNamespace, options: Compression) -> None:
+    empty, most = b"\x03\x00", codec.inflate.MAX_STREAMS
+    assert most == 32
+    assert inflate(sides(codec, options)[0], empty * (most - 1) + HELLO, 5) == b"Hello"
+    with pytest.raises(ProtocolError) as error:
+        inflate(sides(codec, options)[0], empty * most + HELLO, 5)
+    assert error.value.close_code == 1007
+
+
+@pytest.mark.parametrize("options", [DEFAULT, KEEPING], ids=["fresh", "keeping"])
 def test_refuses_a_message_that_is_cut_off(codec: SimpleNamespace, options: Compression) -> None:
     """Wherever: the end of its last block is missed. In a context, too, where others came before it."""
     deflated = zlib.compressobj(6, zlib.DEFLATED, -15)
@@ -321,22 +331,6 @@ def test_isal_deflates_where_it_pays(
     assert is_isals(stream) == (is_isal and codec.deflate._isal is not None)
 
 
-@pytest.mark.parametrize(
-    ("bits", "has_context", "size", "is_isal"),
-    [
-        (15, False, 1024, False),  # zlib is quicker to begin
-        (15, False, 1025, True),
-        (15, True, 1, True),
-        (14, True, 5000, False),
-    ],
-)
-def test_isal_inflates_where_it_pays(
-    codec: SimpleNamespace, bits: int, has_context: bool, size: int, is_isal: bool
-) -> None:
-    stream = codec.deflate.Deflate(codec.deflate.Compressor(1, bits, has_context), 0, bits, has_context)._new(size)
-    assert is_isals(stream) == (is_isal and codec.deflate._isal is not None)
-
-
 def is_isals(stream: object) -> bool:
     return "isal" in type(stream).__module__
 
@@ -345,7 +339,7 @@ def test_a_block_that_lacks_its_end_is_not_read_on(codec: SimpleNamespace) -> No
     """It may be as large as the limit, and still it is not too large but broken."""
     cut = b"\x00\x64\x00\x9b\xff" + bytes(60)  # of a hundred; our tail passes for six more
     with pytest.raises(ProtocolError) as error:
-        sides(codec)[0].decode(cut, 66)
+        inflate(sides(codec)[0], cut, 66)
     assert error.value.close_code == 1007
 
 
@@ -354,9 +348,9 @@ def test_one_direction_may_have_a_context_and_the_other_none(codec: SimpleNamesp
     agreement = codec.deflate.Agreement(is_server, not is_server)
     ours, other = (codec.deflate.make_deflate(agreement, KEEPING, is_server=is_server) for _ in range(2))
     assert not ours.compressor.has_context
-    assert [ours.decode(payload, 5) for payload in (HELLO, AGAIN)] == [b"Hello"] * 2
+    assert [inflate(ours, payload, 5) for payload in (HELLO, AGAIN)] == [b"Hello"] * 2
     with pytest.raises(ProtocolError):
-        other.decode(AGAIN, 5)  # of another connection
+        inflate(other, AGAIN, 5)  # of another connection
 
 
 def test_an_empty_payload_is_an_empty_message(codec: SimpleNamespace) -> None:
@@ -454,6 +448,40 @@ def test_without_a_context_everything_is_shared_and_nothing_leaks(codec: SimpleN
     alone = server.encode(secret * 2)
     assert server.encode(secret * 2) == alone
     assert sides(codec, KEEPING)[0] is not sides(codec, KEEPING)[0]
+    assert inflate(server, HELLO, 5) == b"Hello"
+    with pytest.raises(ProtocolError):
+        inflate(server, AGAIN, 5)
+
+
+def encode(side: Any, message: bytes) -> bytes:
+    return side.encode(message)  # type: ignore[no-any-return]
+
+
+def lend(side: Any, message: bytes) -> bytes:
+    """A message deflated as long ones are, by a stream that is lent for it."""
+    stream = side.compressor.lend()
+    deflated = stream.compress(message) + stream.flush(zlib.Z_SYNC_FLUSH)
+    side.compressor.give_back(stream)
+    return deflated[: -len(TAIL)]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("ways", [(lend, lend), (lend, encode), (encode, lend, encode)])
+def test_a_long_message_belongs_to_the_context(codec: SimpleNamespace, ways: tuple[Any, ...]) -> None:
+    message = random.Random(7).randbytes(500)
+    server, client = sides(codec, KEEPING)
+    first, *others = (way(server, message) for way in ways)
+    assert len(first) > 500
+    assert max(map(len, others)) < 100
+    assert [inflate(client, deflated, 500) for deflated in (first, *others)] == [message] * len(ways)
+
+
+def test_a_long_message_without_a_context_leaves_nothing(codec: SimpleNamespace) -> None:
+    message = random.Random(7).randbytes(500)
+    server, _ = sides(codec)
+    alone = server.encode(message * 2)
+    assert len(lend(server, message)) > 500
+    assert len(lend(server, message)) > 500
+    assert server.encode(message * 2) == alone
 
 
 def test_a_context_makes_messages_smaller_and_goes_out_as_it_is(codec: SimpleNamespace) -> None:

@@ -270,3 +270,13 @@ def test_holds_no_more_than_what_has_come(codec: SimpleNamespace) -> None:
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert most < 2 * len(wire) + 4096
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("Ping", [b"?"]), ("Pong", [b"!"]), ("Close", [1000, "bye"]), ("Chunk", ["part", True]), ("Pause", [])],
+)
+def test_an_event_is_a_value(codec: SimpleNamespace, name: str, values: list[object]) -> None:
+    event = getattr(codec.events, name)
+    assert event(*values) == event(*values)
+    assert len({event(*values), event(*values)}) == 1
