@@ -97,6 +97,7 @@ def test_refuses_the_other_side(
     with pytest.raises(ProtocolError) as caught:
         read(codec, bytes.fromhex(wire)[:2], key is None, rsv1)
     assert caught.value.close_code == 1002
+    assert caught.value.reason == ("frame not masked" if key is None else "frame masked")
 
 
 @pytest.mark.parametrize("case", HEADERS, ids=[case.name for case in HEADERS])
