@@ -23,6 +23,7 @@ SOURCES = [
     "greenws/protocol/messages.py",
     "greenws/net/closing.pyx",
     "greenws/net/connection.pyx",
+    "greenws/net/control.pyx",
     "greenws/net/inflow.pyx",
     "greenws/net/outflow.pyx",
     "greenws/net/pool.pyx",

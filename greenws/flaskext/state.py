@@ -105,7 +105,7 @@ class AppState:
         """WSGI: routes without a request context are served here, everything else by Flask."""
         if not self.readiness.is_warm:
             self.readiness.begin()
-        if environ.get("PATH_INFO") == self.config.ready_path:
+        if self.config.ready_path is not None and environ.get("PATH_INFO") == self.config.ready_path:
             answer = Response("ready\n") if self.is_ready else Response("not ready\n", 503, {"Retry-After": "1"})
             return answer(environ, start_response)
         if "HTTP_UPGRADE" in environ and self._may_be_lean():
@@ -126,15 +126,20 @@ class AppState:
         To make one takes four times as long as to match a rule with it, and most clients ask for the same few hosts.
         """
         app = self.app
-        may_be_kept = type(app).create_url_adapter is Flask.create_url_adapter and app.config["TRUSTED_HOSTS"] is None
+        if type(app).create_url_adapter is not Flask.create_url_adapter or app.config["TRUSTED_HOSTS"] is not None:
+            return self._new_adapter(environ)
         key = (app.config["SERVER_NAME"], *[environ.get(name) for name in _ADAPTER_DEPENDS_ON])
-        adapter = self._adapters.get(key) if may_be_kept else None
+        adapter = self._adapters.get(key)
         if adapter is None:
-            adapter = app.create_url_adapter(app.request_class(environ))
-            assert adapter is not None
+            adapter = self._new_adapter(environ)
             if len(self._adapters) >= MAX_ADAPTERS:
                 self._adapters.clear()
             self._adapters[key] = adapter
+        return adapter
+
+    def _new_adapter(self, environ: dict[str, Any]) -> MapAdapter:
+        adapter = self.app.create_url_adapter(self.app.request_class(environ))
+        assert adapter is not None
         return adapter
 
     def _may_be_lean(self) -> bool:

@@ -65,22 +65,25 @@ class View:
     def _use(self, conn: Connection) -> None:
         """The connection is used for the first time."""
         self._is_used = True
-        self._finish_start(None)
+        if (outcome := self._take_outcome()) is not None:
+            outcome.set(None)
 
-    def _finish_start(self, answer: Any) -> None:
+    def _take_outcome(self) -> AsyncResult | None:
+        """What ``start`` waits for; None when the request is over."""
         outcome, self._outcome = self._outcome, None
-        if outcome is not None:
-            outcome.set(answer)
+        return outcome
 
     def _work(self) -> None:
         """The view's greenlet."""
         try:
-            self._finish_start(self._run())
+            answer = self._run()
         except BaseException as error:
-            outcome, self._outcome = self._outcome, None
-            if outcome is None:
-                raise  # the request is over; this is for the hub, which ends the process for SystemExit
+            if (outcome := self._take_outcome()) is None:
+                raise  # for the hub, which ends the process for SystemExit
             outcome.set_exception(error)
+        else:
+            if (outcome := self._take_outcome()) is not None:
+                outcome.set(answer)
 
     def _run(self) -> Any:
         """Runs the view and ends the connection with it. Returns and raises what ``start`` does."""

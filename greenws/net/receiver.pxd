@@ -1,7 +1,7 @@
-from greenws.net.outflow cimport Outflow
+from greenws.net.control cimport Control
 from greenws.protocol.messages cimport MessageDecoder
 
-cdef class Receiver(Outflow):
+cdef class Receiver(Control):
     cdef readonly unsigned long long id
     cdef readonly str path
     cdef readonly object remote_addr
@@ -12,27 +12,19 @@ cdef class Receiver(Outflow):
     cdef Py_ssize_t waiting_size  # of the messages in first and rest
     cdef object receiver  # the greenlet inside receive
     cdef object opener  # finishes the upgrade at the first use of a blocking-style connection
-    cdef object extras  # what only some connections need
-    cdef unsigned int partial_since, window, ping_number
+    cdef unsigned int partial_since
     cdef unsigned int beat_tick, ping_tick  # when the heartbeat decides next, when it began to wait for an answer
-    cdef unsigned short control_count
     cdef unsigned int streams  # how many have been begun
     cdef bint in_stream  # the last of them is not read to its end
     cdef bint skipping  # what comes belongs to one that nobody reads any more
     cdef unsigned char pace, tries  # see greenws.net.heartbeat
     cdef bint busy, told, opened, failed, seen
     cdef readonly bint ended_here  # by our close
-    cdef readonly float latency
-    cdef double ping_time
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
     cdef int dispatch(self) except -1
     cdef int to_pool(self) except -1
     cdef int handle(self, object message) except -1
     cdef int settle(self) except -1
-    cdef int fail(self, int code, str reason) except -1
-    cdef int peer_closed(self, int code, str reason) except -1
-    cdef object extra(self)
-    cdef int start_ping(self) except -1
     cdef int _push(self, object message) except -1
     cdef object _pop(self)
     cdef object take_message(self, timeout)
@@ -46,6 +38,3 @@ cdef class Receiver(Outflow):
     cdef int leave_stream(self) except -1
     cdef Py_ssize_t _skip(self, object chunk) except -1
     cdef int _hold(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
-    cdef int _control(self, object event) except -1
-    cdef int _pong(self, bytes payload) except -1
-    cdef bytes _next_ping(self)

@@ -1,36 +1,32 @@
-"""The receiving half of a connection: messages in, control frames answered, handlers run.
+"""The receiving half of a connection: messages in, handlers run.
 
 What has arrived is decoded in the hub and given to whoever handles it: the greenlet inside ``receive``, or one of the pool's.
 When the handler is behind, at most ``inbox_size`` messages and one read's bytes wait here, then reading stops: a flood costs its
 sender, not us. The decoder is lent only while it holds part of a message, so a quiet connection has none.
 """
 
-import time
 from collections import deque
 
 from gevent import Timeout
 from greenlet import GreenletExit
 
-from greenws.errors import ConnectionClosed, OperationTimeout, ProtocolError, StateError
+from greenws.errors import ConnectionClosed, OperationTimeout, StateError
 from greenws.net.wheel import TICK
-from greenws.protocol.events import Chunk, Pause, Ping, Pong
+from greenws.protocol.events import Chunk, Pause
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-
+from greenws.net.control cimport Control
 from greenws.net.pool cimport HandlerPool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
-from greenws.net.outflow cimport Outflow
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.protocol.messages cimport MessageDecoder
 
 cdef enum:
     SKIP = 1048576  # bytes of a stream that nobody reads any more, passed over in one turn
-    PONGS = 16384  # queued bytes beyond which a peer that does not read gets only its newest pong: 48 KiB while they grow
 
 cdef object END = object()  # stands behind the last message
 
 
-cdef class Receiver(Outflow):
+cdef class Receiver(Control):
     """See ``greenws.net.connection.Connection``, which is the whole of it."""
 
     def set_opener(self, opener):
@@ -47,20 +43,11 @@ cdef class Receiver(Outflow):
     cdef int settle(self) except -1:
         return 0
 
-    cdef int fail(self, int code, str reason) except -1:
-        return 0
-
-    cdef int peer_closed(self, int code, str reason) except -1:
-        return 0
-
     cdef object begin_stream(self, object event):
         return None
 
     cdef int leave_stream(self) except -1:
         return 0
-
-    cdef object extra(self):
-        return self.extras
 
     def receive(self, timeout=None):
         """Returns the next message: str for text, bytes for binary. Blocks the calling greenlet until there is one.
@@ -212,7 +199,7 @@ cdef class Receiver(Outflow):
                     self.reactor.next_turn(self)
                     break
             else:
-                self._control(event)
+                self.control(event)
                 if self.state == CLOSED:
                     return 0
                 if self.failed:
@@ -338,87 +325,3 @@ cdef class Receiver(Outflow):
                 self.service.on_error(self, error)
         finally:
             self.close(1011, "internal error")
-
-    # ---- control frames
-
-    cdef int _control(self, object event) except -1:
-        cdef bytes payload
-        cdef unsigned int second = int(time.monotonic())
-        if isinstance(event, ProtocolError):
-            if event.limit is not None:
-                self.hit(event.limit)
-            return self.fail(event.close_code, event.reason)
-        if second != self.window:
-            self.window = second
-            self.control_count = 0
-        self.control_count += 1
-        if self.control_count > self.service.config.max_control_rate:
-            self.hit("max_control_rate")
-            return self.fail(1008, "too many control frames")
-        if isinstance(event, Ping):
-            if not self.close_sent:
-                payload = event.payload
-                if self.outbox is not None and self.outbox.size() > PONGS:
-                    self.outbox.pong = payload  # RFC 6455 §5.5.3: to answer the newest is enough
-                else:
-                    self.write_frame(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-        elif isinstance(event, Pong):
-            self._pong(event.payload)
-        else:
-            self.peer_closed(event.code, event.reason)
-        return 0
-
-    def ping(self, timeout=None):
-        """Asks the peer for a sign of life and returns the round trip in seconds. Blocks the calling greenlet.
-
-        Args:
-            timeout: seconds to wait for the answer; ``ping_timeout`` when None.
-
-        Raises:
-            ConnectionClosed: the connection has ended.
-            OperationTimeout: no answer in time.
-        """
-        if self.state == CONNECTING:
-            self.before_io()
-        self.check_open()
-        if self.state == CONNECTING and self.service.on_message is not None:
-            raise StateError("ping waits for an answer, and on_open runs before the connection opens")
-        payload = self._next_ping()
-        entry = [current_greenlet(), time.monotonic(), None]
-        pings = self.extra().pings
-        pings[payload] = entry
-        timer = Timeout.start_new(self.service.config.ping_timeout if timeout is None else timeout)
-        try:
-            self.write_frame(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-            while entry[2] is None:
-                self.check_open()
-                self.reactor.wait_in_hub()
-        except Timeout as error:
-            if error is not timer:
-                raise
-            raise OperationTimeout("no pong in time") from None
-        finally:
-            timer.close()
-            pings.pop(payload, None)
-        return entry[2]
-
-    cdef bytes _next_ping(self):
-        self.ping_number += 1
-        return self.ping_number.to_bytes(4, "big")
-
-    cdef int start_ping(self) except -1:
-        """Sends a ping of the heartbeat; its answer gives ``latency``."""
-        cdef bytes payload = self._next_ping()
-        self.ping_time = time.monotonic()
-        return self.write_frame(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
-
-    cdef int _pong(self, bytes payload) except -1:
-        now = time.monotonic()
-        if self.ping_time and payload == self.ping_number.to_bytes(4, "big"):
-            self.latency = now - self.ping_time
-            self.ping_time = 0
-        entry = self.extras.pings.get(payload) if self.extras is not None else None
-        if entry is not None and entry[2] is None:
-            self.latency = entry[2] = now - entry[1]
-            run_greenlet(entry[0])
-        return 0

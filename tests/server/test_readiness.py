@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from gevent import socket
 from gevent.event import Event
+from werkzeug.test import create_environ, run_wsgi_app
 
 from greenws import ConfigError, GreenWS
 from greenws.client.report import WarmUp
@@ -109,6 +110,14 @@ def test_a_process_that_is_about_to_end_is_not_ready(serving: Serving) -> None:
 
 def test_there_is_no_such_path_unless_asked_for(serving: Serving) -> None:
     assert ask(serving.start()) == b"HTTP/1.1 404 NOT FOUND"
+
+
+def test_a_request_that_names_no_path_is_not_asking_whether_we_are_ready() -> None:
+    app = Flask("site")
+    GreenWS(app)
+    environ = create_environ("/")
+    del environ["PATH_INFO"]
+    assert run_wsgi_app(app, environ)[1] == "404 NOT FOUND"
 
 
 def test_a_view_can_ask_whether_the_process_is_ready() -> None:

@@ -1,0 +1,15 @@
+from greenws.net.outflow cimport Outflow
+
+cdef class Control(Outflow):
+    cdef object extras  # what only some connections need
+    cdef unsigned int window, ping_number  # the second that control_count counts in; the last ping of ours
+    cdef unsigned short control_count
+    cdef readonly float latency
+    cdef double ping_time
+    cdef int fail(self, int code, str reason) except -1
+    cdef int peer_closed(self, int code, str reason) except -1
+    cdef object extra(self)
+    cdef int control(self, object event) except -1
+    cdef int start_ping(self) except -1
+    cdef int _pong(self, bytes payload) except -1
+    cdef bytes _next_ping(self)

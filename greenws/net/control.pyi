@@ -1,0 +1,6 @@
+from greenws.net.outflow import Outflow
+
+class Control(Outflow):
+    @property
+    def latency(self) -> float: ...
+    def ping(self, timeout: float | None = None) -> float: ...
