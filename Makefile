@@ -119,6 +119,11 @@ FAULTS ?=
 faults: setup ## what happens when things go wrong, measured (FAULTS="drain kill" for some; minutes; 20,000 descriptors)
 	@ulimit -n 20000 && $(bin)/python -m faults $(FAULTS)
 
+.PHONY: soak
+MINUTES ?= 60
+soak: setup ## MINUTES=60 at 5,000 connections, twenty of them new each second: memory, descriptors, p99
+	@ulimit -n 20000 && $(bin)/python -m faults.soak $(MINUTES)
+
 .PHONY: pool-faults
 pool-faults: setup ## LEASES=50000 of a pool whose upstream resets, stalls and hangs up
 	@nice -n 10 $(bin)/python -m tests.client.faults $(or $(LEASES),50000)

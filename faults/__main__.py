@@ -43,8 +43,13 @@ def run(name: str) -> int:
     """Runs one in this process, and prints a row for each figure."""
     fault = FAULTS[name]
     print(f"\n{name} - {getattr(fault, 'func', fault).__doc__}", flush=True)
+    return report(fault())
+
+
+def report(rows: Iterator[tuple[str, str, bool]]) -> int:
+    """Prints a row for each figure; the status of the process."""
     failed = False
-    for what, figure, is_good in fault():
+    for what, figure, is_good in rows:
         print(f"  {'ok  ' if is_good else 'MISS'}  {what:42} {figure}", flush=True)
         failed |= not is_good
     return int(failed)

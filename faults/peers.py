@@ -7,6 +7,7 @@ import select
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 REQUEST = (
@@ -141,7 +142,8 @@ class Crowd:
             opcode, payload = frame
             if opcode == CLOSE:
                 self.closes.append(time.monotonic())
-                peer.sock.send(masked(CLOSE, payload[:2]))
+                with suppress(OSError):  # the server may have had our Close already, and be gone
+                    peer.sock.send(masked(CLOSE, payload[:2]))
                 self._end(peer, str(int.from_bytes(payload[:2], "big") or 1005))
                 return
             if opcode == PING:

@@ -2,6 +2,8 @@ cdef enum:
     READ = 1
     WRITE = 2
     GONE = 4  # error or hang-up
+    ENDS = 8  # an event beside READ: the peer sends no more
+    EDGE = 16  # an interest: edge-triggered
     READ_SIZE = 262144  # bytes: the most one turn takes from one descriptor
 
 cdef class Pollable:
@@ -35,6 +37,7 @@ cdef class Reactor:
     cdef bint polling
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1
     cdef int change(self, Pollable item, unsigned int interest) except -1
+    cdef int again(self, Pollable item) except -1
     cdef int remove(self, Pollable item) except -1
     cdef int defer(self, Pollable item) except -1
     cdef int next_turn(self, Pollable item) except -1

@@ -2,7 +2,11 @@
 
 On Linux one epoll set of our own holds every connection, and gevent's loop watches just that set: a batch of events costs
 one ``epoll_wait`` and no Python call each. Elsewhere, and with ``GREENWS_REACTOR=watchers``, each descriptor has a gevent
-watcher that is made once. Events are level-triggered: what a turn leaves unread is reported again in the next.
+watcher that is made once.
+
+A connection's events are edge-triggered (epoll(7)): they are reported once, and who leaves something unread asks by
+``again``. Level-triggered, the kernel looks at each descriptor once more after each event, and gevent's loop at the set.
+All others, and all watchers, are level-triggered: what a turn leaves unread is reported again in the next.
 
 Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events, then the loop has its
 other timers and greenlets go first. An item that is removed in the middle of a batch stays alive until the batch ends,
@@ -44,13 +48,13 @@ cdef extern from *:
     static int greenws_wait(int set, greenws_event *events, int size) { return epoll_wait(set, events, size, 0); }
     static int greenws_control(int set, int what, int fd, unsigned int interest, void *item) {
         greenws_event e;
-        e.events = (interest & 1 ? EPOLLIN | EPOLLRDHUP : 0) | (interest & 2 ? EPOLLOUT : 0);
+        e.events = (interest & 1 ? EPOLLIN | EPOLLRDHUP : 0) | (interest & 2 ? EPOLLOUT : 0) | (interest & 16 ? EPOLLET : 0);
         e.data.ptr = item;
         return epoll_ctl(set, what == 0 ? EPOLL_CTL_ADD : what == 1 ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &e);
     }
     static unsigned int greenws_events(greenws_event *e) {
         return (e->events & (EPOLLIN | EPOLLRDHUP) ? 1 : 0) | (e->events & EPOLLOUT ? 2 : 0)
-             | (e->events & (EPOLLERR | EPOLLHUP) ? 4 : 0);
+             | (e->events & (EPOLLERR | EPOLLHUP) ? 4 : 0) | (e->events & EPOLLRDHUP ? 8 : 0);
     }
     static void *greenws_item(greenws_event *e) { return e->data.ptr; }
     #else
@@ -243,6 +247,12 @@ cdef class Reactor:
             raise OSError(errno, os.strerror(errno))
         return 0
 
+    cdef int again(self, Pollable item) except -1:
+        """Reports an edge-triggered item once more if there is something to report."""
+        if self.epoll >= 0 and item.registered and greenws_control(self.epoll, 1, item.fd, item.interest, <void*> item) < 0:
+            raise OSError(errno, os.strerror(errno))
+        return 0
+
     cdef int remove(self, Pollable item) except -1:
         if not item.registered:
             return 0
@@ -269,8 +279,8 @@ cdef class Reactor:
             watcher.stop()
             watcher.close()
             self.watchers[item.fd] = None
-        if item.interest:
-            watcher = self.loop.io(item.fd, item.interest)
+        if item.interest & (READ | WRITE):
+            watcher = self.loop.io(item.fd, item.interest & (READ | WRITE))
             self.watchers[item.fd] = watcher
             watcher.start(self._ready, item, pass_events=True)
 

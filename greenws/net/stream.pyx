@@ -13,7 +13,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
-from greenws.net.reactor cimport GONE, READ, READ_SIZE, WRITE, Pollable
+from greenws.net.reactor cimport EDGE, ENDS, GONE, READ, READ_SIZE, WRITE, Pollable
 
 cdef extern from *:
     """
@@ -106,7 +106,7 @@ cdef class Stream(Pollable):
         """Owns the descriptor from here on, also when this fails."""
         self.fd = fd
         self.tls = tls
-        self.reactor.add(self, fd, READ)
+        self.reactor.add(self, fd, READ | EDGE)
         return 0
 
     cdef int drop(self) except -1:
@@ -140,6 +140,8 @@ cdef class Stream(Pollable):
             return self.ended() if events & GONE else 0
         n = greenws_recv(self.fd, PyByteArray_AS_STRING(self.reactor.buffer), READ_SIZE)
         if n > 0:
+            if n == READ_SIZE or events & ENDS:
+                self.reactor.again(self)  # there may be more, or only the end
             if self.tls is not None:
                 return self._received_tls(n)
             return self.received(self.reactor.buffer, n)
