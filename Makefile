@@ -49,7 +49,7 @@ layers: setup ## imports point inwards only
 	@$(bin)/python .ci/layers.py
 
 coverage: setup ## every branch of greenws/protocol, by its own tests
-	@$(bin)/coverage run -m pytest -qq tests/protocol -k "not no_long_time" # traced, everything takes long
+	@$(bin)/coverage run -m pytest -qq tests/protocol -k "not no_long_time and not compiled" # traced, all takes long
 	@$(bin)/coverage report
 
 clean: ## removes what all of this made
@@ -137,15 +137,15 @@ SECONDS ?= 30
 COUNT ?= 1000000
 targets := frames heads extensions upgrade answer deflate
 
-fuzz: $(VENV)/.fuzz ## any bytes to everything that reads a peer's, SECONDS=30 each
-	@for target in $(targets); do \
-		echo "== $$target, $(SECONDS) s"; \
-		mkdir -p .cache/fuzz/$$target; \
-		$(bin)/python -m fuzz.$$target -max_total_time=$(SECONDS) -timeout=10 -max_len=4096 -artifact_prefix=.cache/fuzz/$$target- \
-			.cache/fuzz/$$target fuzz/seeds/$$target >.cache/fuzz/$$target.log 2>&1 || { \
-			cat .cache/fuzz/$$target.log; echo "The bytes are in .cache/fuzz/$$target-*. Keep them in fuzz/seeds/$$target."; exit 1; }; \
-		tail -n 1 .cache/fuzz/$$target.log; \
-	done
+fuzz: $(VENV)/.fuzz ## any bytes to everything that reads a peer's, SECONDS=30 each, one for each core at a time
+	@$(MAKE) --no-print-directory -j$$(getconf _NPROCESSORS_ONLN) $(addprefix fuzz-,$(targets))
+
+fuzz-%: $(VENV)/.fuzz
+	@mkdir -p .cache/fuzz/$*
+	@$(bin)/python -m fuzz.$* -max_total_time=$(SECONDS) -timeout=10 -max_len=4096 -artifact_prefix=.cache/fuzz/$*- \
+		.cache/fuzz/$* fuzz/seeds/$* >.cache/fuzz/$*.log 2>&1 || { \
+		cat .cache/fuzz/$*.log; echo "The bytes are in .cache/fuzz/$*-*. Keep them in fuzz/seeds/$*."; exit 1; }
+	@echo "$*: $$(tail -n 1 .cache/fuzz/$*.log)"
 
 $(VENV)/.fuzz: $(VENV)/.dev
 	@$(bin)/python -m pip install -qq --disable-pip-version-check -e '.[fuzz]'

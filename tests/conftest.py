@@ -35,8 +35,12 @@ def codec(request: pytest.FixtureRequest) -> SimpleNamespace:
     return codecs.load(request.param)
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now outlives every test. Looking through it after each took most of the time of all tests."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What is there by now outlives the module's tests. Looking through it after each took most of the time of all tests.
+
+    That is what is loaded, and what pytest keeps of each test that has run.
+    """
     gc.collect()
     gc.freeze()
 
