@@ -1,4 +1,7 @@
-"""``python -m faults [NAME …]``: runs the faults and prints what was measured. Takes minutes; needs Linux."""
+"""``python -m faults [NAME …]``: runs the faults and prints what was measured. Takes half an hour.
+
+They need Linux, 20,000 descriptors, and some of them root.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from faults import ends, floods, limits
+from faults import ends, floods, limits, network, pressure
 
 Fault = Callable[[], Iterator[tuple[str, str, bool]]]
 
@@ -28,6 +31,11 @@ FAULTS: dict[str, Fault] = {
     "balance": floods.balance,
     "balance-reuse-port": partial(floods.balance, "--reuse-port"),
     "failing-handlers": floods.failing_handlers,
+    "dead-peers": network.dead_peers,
+    "loss-5": partial(network.lossy, 5),
+    "loss-20": partial(network.lossy, 20),
+    "frozen": pressure.frozen,
+    "little-memory": pressure.little_memory,
 }
 
 

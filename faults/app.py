@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 from flask import Flask
+from gevent.monkey import get_original
 
 from greenws import Connection, Endpoint, GreenWS, broadcast
 
@@ -57,6 +58,15 @@ class Fail(Endpoint):
         if message == "kill":
             gevent.getcurrent().throw(gevent.GreenletExit)
         time.sleep(3600)
+
+
+@ws.route("/block")
+class Block(Endpoint):
+    """Holds up everything."""
+
+    def on_message(self, conn: Connection, message: str | bytes) -> None:
+        """Blocks the thread, and so the hub, for so many seconds."""
+        get_original("time", "sleep")(float(message))
 
 
 @ws.route("/news")

@@ -47,7 +47,10 @@ class Crowd:
         messages: data frames received.
     """
 
-    def __init__(self, port: int, path: str = "/echo", sources: int = 1, receive_buffer: int = 0) -> None:
+    def __init__(
+        self, port: int, path: str = "/echo", sources: int = 1, receive_buffer: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
         self.port = port
         self.path = path.encode()
         self.sources = sources
@@ -85,7 +88,7 @@ class Crowd:
         if self.sources > 1:
             sock.bind((f"127.0.0.{1 + self.begun % self.sources}", 0))
         self.begun += 1
-        error = sock.connect_ex(("127.0.0.1", self.port))
+        error = sock.connect_ex((self.host, self.port))
         if error not in (0, errno.EINPROGRESS):
             self.ends[errno.errorcode[error]] += 1
             sock.close()

@@ -51,13 +51,16 @@ class Server:
 
 
 @contextmanager
-def serve(*options: str, kind: str = "green", descriptors: int | None = None, **environ: str) -> Iterator[Server]:
+def serve(
+    *options: str, kind: str = "green", descriptors: int | None = None, host: str = "127.0.0.1", **environ: str
+) -> Iterator[Server]:
     """Serves ``faults.app`` until the block ends.
 
     Args:
         kind: "green" is our worker; else a worker class of gunicorn.
         options: for gunicorn.
         descriptors: how many each process may open.
+        host: the address that it listens on.
         environ: for the application.
     """
     with socket.socket() as free:
@@ -73,7 +76,7 @@ def serve(*options: str, kind: str = "green", descriptors: int | None = None, **
             "-k",
             worker,
             "-b",
-            f"127.0.0.1:{port}",
+            f"{host}:{port}",
             "--backlog=4096",
         ]
         process = subprocess.Popen(
