@@ -37,7 +37,7 @@ def codec(request: pytest.FixtureRequest) -> SimpleNamespace:
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen() -> None:
-    """What is there by now outlives the module's tests. Looking through it after each took most of the time of all tests.
+    """What is there by now outlives the module's tests. To look through it after each took most of their time.
 
     That is what is loaded, and what pytest keeps of each test that has run.
     """

@@ -8,6 +8,7 @@ makes once, and of what others have used: the last one's memory is its own.
 from __future__ import annotations
 
 import random
+import re
 import resource
 import selectors
 import socket
@@ -17,10 +18,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_high as median
 from statistics import quantiles
 from types import SimpleNamespace
 
+from tests.frame_cases import ALL, LIMIT
 from tests.hostile.deflated import OFFER, RSV1, TAIL, bomb
+from tests.hostile.heads import broken, refused
 from tests.hostile.peer import ask, read_answer
 from tests.interop.serving import serve
 from tests.wire import BEGIN_BINARY, BINARY, MORE, PING, TEXT, frame, one_by_one
@@ -264,6 +268,29 @@ def _honest_handshake(server: Server) -> float:
         return time.perf_counter() - begin
 
 
+def answers() -> list[tuple[float, str]]:
+    """How long each broken head and broken frame of the tables waits for its answer, in seconds; the longest first."""
+    heads = [*broken("/event", upgrade=True), *refused("/event")]
+    with a_server(max_message_size=LIMIT) as server:
+        found = [(_wait(server.connect(), head.wire, rb"HTTP/1\.1 "), head.name) for head in heads]
+        for case in ALL:
+            if case.is_bad:
+                close = rb"\x88." + re.escape(case.events[-1][1].to_bytes(2, "big"))
+                found.append((_wait(server.upgrade("/event"), case.wire, close), case.name))
+    return sorted(found, reverse=True)
+
+
+def _wait(sock: socket.socket, wire: bytes, answer: bytes) -> float:
+    data, begin = b"", time.perf_counter()
+    with sock:
+        sock.sendall(wire)
+        while not re.search(answer, data, re.DOTALL):
+            more = sock.recv(65536)
+            assert more, f"{data!r} and the end"
+            data += more
+        return time.perf_counter() - begin
+
+
 def kib(size: float) -> str:
     return f"{size / KIBIBYTE:,.1f} KiB"
 
@@ -281,6 +308,11 @@ def main() -> None:
         cost = run()
         took = f"{cost.seconds * 1000:,.0f} ms, {cost.cpu * 1000:,.0f} of them the server's"
         print(f"{name:45} {kib(cost.memory):>12} of {kib(most)}{beside}; {took}", flush=True)
+    slowest = answers()
+    print(
+        f"{len(slowest)} broken heads and frames: answered after {1000 * median(slowest)[0]:.1f} ms, "
+        f"at most {1000 * slowest[0][0]:.1f} ms of 50 ({slowest[0][1]})"
+    )
     for path in ("/compressed", "/keeping"):
         print(f"{'a connection that compresses, at ' + path:45} {kib(contexts(path)):>12}", flush=True)
     found = halves()
