@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
+from gevent.lock import Semaphore
 
 log = logging.getLogger("greenws.server")
 
@@ -32,6 +33,7 @@ class Readiness:
         self._is_required = is_required
         self._failures = 0
         self._running: gevent.Greenlet | None = None
+        self._turn = Semaphore()  # of several servers, the first does it, or, if that is stopped, the next
         self.is_warm = targets is None
 
     def begin(self) -> None:
@@ -40,11 +42,16 @@ class Readiness:
             self._running = gevent.spawn(self.warm_up)
 
     def warm_up(self, spread: float = 0.0) -> None:
-        """Warms everything up, side by side. Blocks the calling greenlet until that is done.
+        """Warms everything up, side by side. Blocks the calling greenlet until that is done, by it or by another.
 
         Args:
             spread: it begins at any time within so many seconds.
         """
+        with self._turn:
+            if not self.is_warm:
+                self._warm_up(spread)
+
+    def _warm_up(self, spread: float) -> None:
         gevent.sleep(random.uniform(0, spread))
         left = list(self._targets)
         while left := self._try_all(left):

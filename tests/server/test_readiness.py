@@ -42,6 +42,9 @@ class Serving:
             for message in conn:
                 conn.send(message)
 
+        return self.start_another(app)
+
+    def start_another(self, app: Flask) -> WSGIServer:
         server = WSGIServer(("127.0.0.1", 0), app, log=None, error_log=None)
         server.start()
         self.servers.append(server)
@@ -86,6 +89,27 @@ def test_nothing_is_accepted_before_everything_is_warm(serving: Serving) -> None
     gate.set()
     assert asking.get() == b"HTTP/1.1 200 OK"
     assert ask(server, upgrade_request("/echo")) == b"HTTP/1.1 101 Switching Protocols"
+
+
+def test_an_application_on_two_addresses_is_warmed_up_once(serving: Serving) -> None:
+    gate, pool = Event(), Pool(2)
+    first = serving.start(warm_up=[pool, gate.wait], ready_path="/ready")
+    second = serving.start_another(first.application)
+    asking = [gevent.spawn(ask, server) for server in (first, second)]
+    gevent.idle()
+    gate.set()
+    assert [greenlet.get() for greenlet in asking] == [b"HTTP/1.1 200 OK"] * 2
+    assert pool.calls == 1
+
+
+def test_a_server_goes_on_with_the_warm_up_of_one_that_was_stopped(serving: Serving) -> None:
+    gate = Event()
+    first = serving.start(warm_up=[gate.wait], ready_path="/ready")
+    second = serving.start_another(first.application)
+    gevent.idle()
+    first.stop(1)
+    gate.set()
+    assert ask(second) == b"HTTP/1.1 200 OK"
 
 
 def test_without_a_warm_up_a_server_is_ready_at_once(serving: Serving) -> None:
