@@ -90,7 +90,7 @@ def _run_gunicorn(arguments: list[str]) -> None:
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default="10",
-    help="Seconds between the messages of a connection (rate).",
+    help="Seconds between the messages of a connection (rate, ping).",
 )
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Messages to everybody (fanout).")
 @click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Of the handshake; may repeat.")
@@ -103,6 +103,10 @@ def _run_gunicorn(arguments: list[str]) -> None:
     default=1,
     show_default=True,
     help="Addresses from 127.0.0.1 on to connect from: one has 28,000 ports.",
+)
+@click.option("--source", multiple=True, metavar="ADDRESS", help="Connect from this address of ours; may repeat.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Processes to divide the load among."
 )
 @click.option("--rest", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds before it is measured.")
 @click.option("--warm-up", type=click.FloatRange(0), default=0.5, show_default=True, help="Seconds of the same before.")
@@ -120,6 +124,7 @@ def bench(url: str, headers: tuple[str, ...], as_json: bool, **options: Any) -> 
     echo       each connection has one message under way, all the time
     pipelined  each sends --depth messages in one write, and again when all are back
     rate       each sends a message every --interval seconds, whatever comes back
+    ping       the same with pings, which any server answers
     idle       all stay open and answer pings
     handshake  opens and closes, --connections at a time
     fanout     one sends, and all must get it, --rounds times

@@ -51,3 +51,13 @@ class Histogram:
         shift = max(0, bucket // HALF - 1)
         middle = (bucket - shift * HALF << shift) + ((1 << shift) - 1) / 2
         return min(middle, float(self.largest))
+
+    def dump(self) -> list[int]:
+        """Returns everything as numbers, for ``merge``."""
+        return [self.largest, *self._counts]
+
+    def merge(self, dumped: list[int]) -> None:
+        """Adds the times of another histogram, which ``dump`` returned."""
+        self.largest = max(self.largest, dumped[0])
+        self.count += sum(dumped[1:])
+        self._counts = [ours + theirs for ours, theirs in zip(self._counts, dumped[1:], strict=True)]

@@ -33,10 +33,11 @@ cdef enum:
     ECHO = 1
     RATE = 2
     FANOUT = 3
+    PING = 4
 
 KEY = 0x129A56E7  # masks all that is sent: a key of its own for each frame would cost us time and the server none
 GOODBYE = encode_frame(8, b"\x03\xe8", key=KEY)  # 1000
-WORK = {"idle": IDLE, "handshake": IDLE, "echo": ECHO, "rate": RATE, "fanout": FANOUT}
+WORK = {"idle": IDLE, "handshake": IDLE, "echo": ECHO, "rate": RATE, "fanout": FANOUT, "ping": PING}
 
 
 cdef long long now() noexcept:
@@ -51,8 +52,8 @@ cdef class Load:
     Args:
         request: the whole handshake.
         accept: the Sec-WebSocket-Accept that answers it.
-        work: ``echo``, ``rate``, ``fanout``, or ``idle`` and ``handshake``, in which nothing is sent.
-        payload: of each message.
+        work: ``echo``, ``rate``, ``fanout``, ``ping``, or ``idle`` and ``handshake``, in which nothing is sent.
+        payload: of each message, or of each ping.
         depth: how many messages leave in one write.
         binary: whether messages are binary.
         opened: called with each peer that is open, and with each that could not be opened.
@@ -85,7 +86,8 @@ cdef class Load:
         self.work = WORK[work]
         self.payload = payload
         self.depth = depth
-        self.batch = encode_frame(2 if binary else 1, payload, key=KEY) * depth
+        opcode = 9 if work == "ping" else 2 if binary else 1
+        self.batch = encode_frame(opcode, payload, key=KEY) * depth
         self.opened = opened
         self.header = FrameHeader()
         self.openings = Histogram()
@@ -93,7 +95,7 @@ cdef class Load:
         self.refusal = ""
 
     cdef int arrived(self, Peer peer, bint differs) except -1:
-        """A whole message has come."""
+        """A whole message has come, or the answer to a ping."""
         cdef long long at = now()
         if not self.is_counting:
             return 0
@@ -106,7 +108,7 @@ cdef class Load:
                 self.answers.record(at - peer.since)
                 if self.is_sending:
                     peer.send()
-        elif self.work == RATE:
+        elif self.work == RATE or self.work == PING:
             if peer.due:
                 self.missing -= 1
                 self.answers.record(at - <long long> peer.due.popleft())
@@ -278,7 +280,8 @@ cdef class Peer(Stream):
         if self.left == 0:
             self.in_frame = False
             if self.fin:
-                load.arrived(self, self.differs or self.got != PyBytes_GET_SIZE(load.payload))
+                if load.work != PING:  # then only pongs count; an application may say what it likes
+                    load.arrived(self, self.differs or self.got != PyBytes_GET_SIZE(load.payload))
                 self.got = 0
                 self.differs = False
         return at + n
@@ -287,6 +290,9 @@ cdef class Peer(Stream):
         if opcode == 9:
             self.load.pings += 1
             self._send_bytes(encode_frame(10, payload, key=KEY))
+        elif opcode == 10:
+            if self.load.work == PING and payload == self.load.payload:  # else nobody asked for it (RFC 6455 §5.5.3)
+                self.load.arrived(self, False)
         elif opcode == 8:
             self.ended()
         return 0

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import resource
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from greenws.errors import ConfigError
 
-MODES = ("echo", "pipelined", "rate", "idle", "handshake", "fanout")
-RESERVE = 64  # descriptors for everything that is not a connection
+MODES = ("echo", "pipelined", "rate", "ping", "idle", "handshake", "fanout")
+RESERVE = 64  # descriptors of each process for everything that is not a connection
 PORTS = 28000  # that one source address has towards one server (net.ipv4.ip_local_port_range)
+MAX_PING = 125  # bytes of a ping (RFC 6455 §5.5)
+BOTH_ENDS = (
+    14 * 1024
+)  # bytes for a quiet connection over loopback, measured: two sockets in the kernel, our peer, a lean server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +32,14 @@ class Plan:
         duration: seconds of measuring.
         size: bytes of a message.
         depth: messages in one write, in mode ``pipelined``.
-        interval: seconds between the messages of one connection, in mode ``rate``.
+        interval: seconds between the messages of one connection, in modes ``rate`` and ``ping``.
         rounds: messages that go to everybody, in mode ``fanout``.
         binary: whether messages are binary.
         headers: further headers of the handshake.
         concurrency: connections that are being opened at one time.
         sources: how many source addresses, from 127.0.0.1 on.
+        source: addresses of this machine to connect from, in turn, instead of those.
+        processes: how many the load is divided among. Each has a limit of descriptors, and maybe a core, of its own.
         rest: seconds between opening and measuring.
         offers_deflate: whether the handshake offers compression; only in modes in which no message is sent.
         warm_up: seconds of the same work before it is measured, in modes ``echo`` and ``pipelined``.
@@ -51,11 +59,35 @@ class Plan:
     headers: tuple[tuple[str, str], ...] = ()
     concurrency: int = 128
     sources: int = 1
+    source: tuple[str, ...] = ()
+    processes: int = 1
     rest: float = 0.5
     warm_up: float = 0.5
     offers_deflate: bool = False
     pids: tuple[int, ...] = ()
     is_remote: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """To connect from; none when the system may choose."""
+        if self.source or self.sources == 1:
+            return self.source
+        return tuple(f"127.0.0.{number}" for number in range(1, self.sources + 1))
+
+    def split(self) -> list[Plan]:
+        """Returns the plan of each process. They begin at different source addresses."""
+        parts = []
+        for number in range(self.processes):
+            share = (self.connections + number) // self.processes
+            first = number % (len(self.addresses) or 1)
+            source = self.addresses[first:] + self.addresses[:first]
+            concurrency = max(1, self.concurrency // self.processes)
+            parts.append(
+                replace(
+                    self, connections=share, concurrency=concurrency, source=source, sources=1, processes=1, pids=()
+                )
+            )
+        return parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +125,65 @@ def find_target(plan: Plan) -> Target:
         raise ConfigError(f"{host} is not this machine; --remote says that you may load it")
     if plan.sources > 1 and not (is_loopback and family == socket.AF_INET):
         raise ConfigError(f"{host} cannot be reached from several addresses 127.0.0.x")
-    if plan.offers_deflate and plan.mode not in ("idle", "handshake"):
-        raise ConfigError(f"compression can be offered in modes idle and handshake, not in {plan.mode}")
+    _check(plan, family)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target((host, target_port), family, parts.netloc, path)
 
 
+def _check(plan: Plan, family: socket.AddressFamily) -> None:
+    if plan.offers_deflate and plan.mode not in ("idle", "handshake"):
+        raise ConfigError(f"compression can be offered in modes idle and handshake, not in {plan.mode}")
+    if plan.mode == "ping" and plan.size > MAX_PING:
+        raise ConfigError(f"a ping has {MAX_PING} bytes at most")
+    if plan.processes > 1 and plan.mode == "fanout":
+        raise ConfigError("a fan-out is sent and received by one process")
+    if plan.processes > plan.connections:
+        raise ConfigError(f"{plan.connections} connections cannot be divided among {plan.processes} processes")
+    version = 4 if family == socket.AF_INET else 6
+    for source in plan.source:
+        try:
+            is_same = ipaddress.ip_address(source).version == version
+        except ValueError as error:
+            raise ConfigError(f"{source!r} is no address to connect from") from error
+        if not is_same:
+            raise ConfigError(f"{source} cannot connect to a server of IPv{version}")
+
+
 def claim_descriptors(plan: Plan) -> None:
-    """Raises this process's limit of descriptors to what the plan needs.
+    """Raises this process's limit of descriptors to what the plan needs of each process.
 
     Raises:
-        ConfigError: the hard limit is too low, or one source address has too few ports.
+        ConfigError: the hard limit is too low, or the source addresses have too few ports.
     """
-    needed = plan.connections + RESERVE
+    share = -(-plan.connections // plan.processes)
+    needed = share + RESERVE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ConfigError(f"{plan.connections} connections need {needed} descriptors, and `ulimit -Hn` says {hard}")
+        raise ConfigError(
+            f"{share} connections need {needed} descriptors, and `ulimit -Hn` says {hard}: "
+            f"use --processes {_processes_for(plan.connections, hard)}"
+        )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-    if plan.connections > PORTS * plan.sources:
+    if plan.connections > PORTS * max(1, len(plan.addresses)):
         raise ConfigError(f"{plan.connections} connections need --sources {-(-plan.connections // PORTS)}")
+
+
+def _processes_for(connections: int, hard: int) -> int:
+    return -(-connections // max(1, hard - RESERVE))
+
+
+def check_memory(plan: Plan, meminfo: Path = Path("/proc/meminfo")) -> None:
+    """Refuses what this machine has no memory for. A server on another machine has memory of its own.
+
+    Raises:
+        ConfigError: there is not enough for all connections, both ends, the part of the kernel included.
+    """
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo.read_text(), re.MULTILINE) if meminfo.exists() else None
+    ends = 1 if plan.is_remote else 2
+    needed = plan.connections * BOTH_ENDS * ends // 2
+    if found and needed > int(found[1]) * 1024:
+        raise ConfigError(
+            f"{plan.connections} connections take about {needed / 1e9:.1f} GB of memory, "
+            f"and {int(found[1]) * 1024 / 1e9:.1f} GB are available"
+        )

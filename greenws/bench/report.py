@@ -15,7 +15,7 @@ def report(result: Result) -> str:
     if result.plan.mode != "handshake":
         lines += _work(result)
     if result.client_core >= BUSY:
-        lines.append(f"note         this client used {result.client_core:.0%} of its core: it may be the limit")
+        lines.append(f"note         the load used {result.client_core:.0%} of its core: it may be the limit")
     return "\n".join(lines)
 
 
@@ -34,14 +34,15 @@ def _opening(result: Result) -> Iterator[str]:
 
 
 def _work(result: Result) -> Iterator[str]:
+    name = "pongs   " if result.plan.mode == "ping" else "messages"
     if result.messages:
         yield (
-            f"messages     {result.messages} in {result.seconds:.2f} s, {result.messages_per_second:,.0f} a second"
+            f"{name}     {result.messages} in {result.seconds:.2f} s, {result.messages_per_second:,.0f} a second"
             f"{f'; {result.wrong} were wrong' if result.wrong else ''}"
         )
         yield f"  each took  {_times(result.answers)}"
     elif result.wrong:
-        yield f"messages     none; {result.wrong} did not come"
+        yield f"{name}     none; {result.wrong} did not come"
     if result.pings:
         yield f"pings        {result.pings} answered"
     if result.cost:

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from greenws.bench.histogram import Histogram
-from greenws.bench.load import Load
 from greenws.bench.plan import Plan
+from greenws.bench.tally import Tally
 from greenws.bench.usage import Usage
 
 
@@ -83,7 +83,8 @@ class Result:
         seconds, messages: how long was measured, and how many messages came back.
         answers: of a message, or of ``depth`` messages that left in one write.
         pings: of the server's, each of which was answered.
-        client_core: the share of its core that the load took. Near 1 it was the limit, not the server.
+        client_core: the share of its core that the load took, of several processes the mean. Near 1 it was the limit,
+            not the server.
         opening_cost, cost: of the server, for each connection opened and for each message.
         memory: of the server, for each connection.
     """
@@ -135,12 +136,12 @@ class Clock:
     usage: Usage | None
 
 
-def make_result(plan: Plan, load: Load, moments: list[Clock]) -> Result:
+def make_result(plan: Plan, tally: Tally, moments: list[Clock]) -> Result:
     """Puts the figures together.
 
     Args:
         plan: what was asked for.
-        load: what it counted.
+        tally: what was counted.
         moments: before opening, after it, after the rest, before the work, and after it.
     """
     begun, opened, rested, started, ended = moments
@@ -148,23 +149,23 @@ def make_result(plan: Plan, load: Load, moments: list[Clock]) -> Result:
     costs: list[Cost | None] = [None, None]
     memory = None
     if begun.usage and opened.usage and rested.usage and started.usage and ended.usage:
-        costs[0] = Cost.between(begun.usage, opened.usage, load.open_count, opening_seconds)
-        costs[1] = Cost.between(started.usage, ended.usage, load.messages, seconds)
-        memory = Memory.between(begun.usage, rested.usage, load.open_count)
+        costs[0] = Cost.between(begun.usage, opened.usage, tally.opened, opening_seconds)
+        costs[1] = Cost.between(started.usage, ended.usage, tally.messages, seconds)
+        memory = Memory.between(begun.usage, rested.usage, tally.opened)
     first, last = (begun, opened) if plan.mode == "handshake" else (started, ended)
     return Result(
         plan=plan,
-        opened=load.open_count,
-        failed=load.failed,
-        lost=load.lost,
-        refusal=load.refusal,
-        wrong=load.wrong,
+        opened=tally.opened,
+        failed=tally.failed,
+        lost=tally.lost,
+        refusal=tally.refusal,
+        wrong=tally.wrong,
         opening_seconds=opening_seconds,
-        openings=Times.of(load.openings),
+        openings=Times.of(tally.openings),
         seconds=seconds,
-        messages=load.messages,
-        answers=Times.of(load.answers),
-        pings=load.pings,
+        messages=tally.messages,
+        answers=Times.of(tally.answers),
+        pings=tally.pings,
         client_core=round((last.own - first.own) / (last.at - first.at), 4),
         opening_cost=costs[0],
         cost=costs[1],

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import socket
-import struct
 import time
-from collections.abc import Callable
 
 import gevent
-from gevent.event import Event
 
-from greenws.bench.load import Load, Peer
-from greenws.bench.plan import Plan, Target, claim_descriptors, find_target
+from greenws.bench.crew import Crew
+from greenws.bench.crowd import Crowd
+from greenws.bench.plan import Plan, check_memory, claim_descriptors, find_target
 from greenws.bench.result import Clock, Result, make_result
 from greenws.bench.usage import read_usage
-from greenws.errors import LoadFailed
-from greenws.protocol.handshake import accept_key, new_key, request_head
-
-OPENING_TIMEOUT = 120.0  # seconds for all connections
-ANSWER_TIMEOUT = 30.0  # seconds until a message must have come back, or reached everybody
-TICK = 0.001  # seconds between two looks at what is due, in mode `rate`
-ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
 
 
 def run(plan: Plan) -> Result:
@@ -29,161 +18,36 @@ def run(plan: Plan) -> Result:
 
     Raises:
         ConfigError: the plan cannot work.
-        LoadFailed: no connection could be opened, or not all within two minutes.
+        LoadFailed: no connection could be opened, or for a minute no more although some are missing.
         ProcessLookupError, PermissionError: a process of the server cannot be looked at.
     """
+    target = find_target(plan)
     claim_descriptors(plan)
-    crowd = _Crowd(plan, find_target(plan))
+    check_memory(plan)
+    load = Crowd(plan, target) if plan.processes == 1 else Crew(plan)
     try:
-        return crowd.storm() if plan.mode == "handshake" else crowd.work()
+        return _conduct(plan, load)
     finally:
-        crowd.close()
+        load.close()
 
 
-class _Crowd:
-    """All connections of a run. ``close`` releases them."""
+def _conduct(plan: Plan, load: Crowd | Crew) -> Result:
+    """Goes through the phases of a load and looks at the clock, and at the server, between them."""
 
-    def __init__(self, plan: Plan, target: Target) -> None:
-        self.plan = plan
-        self.target = target
-        self.peers: set[Peer] = set()
-        key = new_key()
-        self.load = Load(
-            request_head(
-                target.host,
-                target.path,
-                key,
-                headers=plan.headers,
-                extensions="permessage-deflate" if plan.offers_deflate else None,
-            ),
-            accept_key(key).encode(),
-            "echo" if plan.mode == "pipelined" else plan.mode,
-            (ALPHABET * (plan.size // len(ALPHABET) + 1))[: plan.size],
-            plan.depth if plan.mode == "pipelined" else 1,
-            plan.binary,
-            self._opened,
-        )
-        self._sources = itertools.cycle(range(1, plan.sources + 1))
-        self._left = 0  # peers still to be started
-        self._under_way = 0
-        self._storm_ends = 0.0
-        self._settled = Event()
+    def look() -> Clock:
+        return Clock(time.monotonic(), load.cpu, read_usage(plan.pids) if plan.pids else None)
 
-    def storm(self) -> Result:
-        """Opens and closes, ``connections`` at a time, until the time is up."""
-        begun = self._look()
-        self._storm_ends = begun.at + self.plan.duration
-        self._open(self.plan.connections)
-        ended = self._look()
-        return make_result(self.plan, self.load, [begun, ended, ended, ended, ended])
-
-    def work(self) -> Result:
-        """Opens everything, rests, and does what the mode says for as long as the plan says."""
-        begun = self._look()
-        self._open(self.plan.concurrency)
-        opened = self._look()
-        gevent.sleep(self.plan.rest)
-        rested = self._look()
-        self.load.is_counting = True
-        if self.plan.mode in ("echo", "pipelined"):
-            self._begin_echo()
-            gevent.sleep(self.plan.warm_up)
-            self.load.start_over()
-        started = self._look()
-        modes: dict[str, Callable[[], object]] = {"rate": self._rate, "fanout": self._fan_out}
-        modes.get(self.plan.mode, self._let_run)()
-        ended = self._look()
-        self.load.is_counting = False
-        return make_result(self.plan, self.load, [begun, opened, rested, started, ended])
-
-    def close(self) -> None:
-        """Says goodbye to the server and releases all descriptors."""
-        for peer in self.peers:
-            peer.close()
-
-    def _look(self) -> Clock:
-        usage = read_usage(self.plan.pids) if self.plan.pids else None
-        return Clock(time.monotonic(), time.process_time(), usage)
-
-    # ---- opening
-
-    def _open(self, concurrency: int) -> None:
-        self._left = self.plan.connections
-        for _ in range(min(concurrency, self._left)):
-            self._start()
-        if not self._settled.wait(OPENING_TIMEOUT + self.plan.duration):
-            raise LoadFailed(f"{self.load.open_count} of {self.plan.connections} connections were open in time")
-        if not self.load.open_count:
-            raise LoadFailed(self.load.refusal or "no connection was answered")
-
-    def _start(self) -> None:
-        sock = socket.socket(self.target.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._storm_ends:  # each ends by a reset, so that its port is free at once
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if self.plan.sources > 1:
-            sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
-            sock.bind((f"127.0.0.{next(self._sources)}", 0))
-        sock.connect_ex(self.target.address)
-        self._left -= 1
-        self._under_way += 1
-        peer = Peer(self.load)
-        self.peers.add(peer)
-        peer.start(sock.detach())
-
-    def _opened(self, peer: Peer) -> None:
-        """In the hub: a peer is open, or could not be opened."""
-        self._under_way -= 1
-        if self._storm_ends:
-            self.peers.discard(peer)
-            peer.abort()
-            if time.monotonic() < self._storm_ends:
-                self._left += 1
-        if self._left > 0:
-            self._start()
-        elif not self._under_way:
-            self._settled.set()
-
-    # ---- the work of each mode
-
-    def _begin_echo(self) -> None:
-        self.load.is_sending = True
-        for peer in self.peers:
-            if peer.is_open:
-                peer.send()
-
-    def _let_run(self) -> None:
-        gevent.sleep(self.plan.duration)
-        self.load.is_sending = False
-
-    def _rate(self) -> None:
-        """Sends by the clock, whatever the answers do: the first messages are spread over one interval."""
-        peers = list(self.peers)
-        step = self.plan.interval / len(peers)
-        begun = time.monotonic()
-        for number in itertools.count():
-            due = begun + number * step
-            while (early := due - time.monotonic()) > 0:
-                gevent.sleep(max(early, TICK))
-            if due > begun + self.plan.duration:
-                break
-            peer = peers[number % len(peers)]
-            if peer.is_open:
-                peer.send_due(int(due * 1e9))
-        until = time.monotonic() + ANSWER_TIMEOUT
-        while self.load.missing and time.monotonic() < until:
-            gevent.sleep(TICK)
-        self.load.give_up()
-
-    def _fan_out(self) -> None:
-        """Lets one peer send and waits until all have the message, again and again."""
-        for _ in range(self.plan.rounds):
-            present = [peer for peer in self.peers if peer.is_open]
-            if not present:
-                return
-            done = Event()
-            self.load.missing, self.load.complete = len(present), done.set
-            present[0].send_round()
-            if not done.wait(ANSWER_TIMEOUT):
-                self.load.give_up()
-                return
+    moments = [look()]
+    if plan.mode == "handshake":
+        load.storm()
+        moments += [look()] * 4
+    else:
+        load.open()
+        moments.append(look())
+        gevent.sleep(plan.rest)
+        moments.append(look())
+        load.prepare()
+        moments.append(look())
+        load.work()
+        moments.append(look())
+    return make_result(plan, load.tally(), moments)

@@ -33,6 +33,20 @@ def test_json_is_one_object_with_the_plan_and_the_figures(site: Callable[[str], 
     assert found["is_good"] is True
 
 
+@pytest.mark.slow
+def test_processes_and_sources_are_options(site: Callable[[str], str]) -> None:
+    sources = ["--source", "127.0.0.2", "--source", "127.0.0.3"]
+    done = bench(site("/echo"), *QUICK, "--json", "--processes", "2", *sources)
+    found = json.loads(done.output)
+    assert found["plan"]["source"] == ["127.0.0.2", "127.0.0.3"]
+    assert (found["plan"]["processes"], found["opened"], found["is_good"]) == (2, 3, True)
+
+
+def test_pongs_are_printed_as_such(site: Callable[[str], str]) -> None:
+    done = bench(site("/silent"), *QUICK, "-m", "ping", "--interval", "0.02")
+    assert "\npongs  " in done.output
+
+
 def test_a_wrong_echo_is_status_1(site: Callable[[str], str]) -> None:
     done = bench(site("/wrong"), *QUICK)
     assert done.exit_code == 1

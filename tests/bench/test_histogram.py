@@ -50,3 +50,11 @@ def test_a_time_below_nothing_is_nothing() -> None:
 
 def test_without_a_time_there_is_no_percentile() -> None:
     assert Histogram().percentile(0.5) is None
+
+
+@given(st.lists(st.integers(0, 2**44)), st.lists(st.integers(0, 2**44)))
+def test_merged_histograms_are_that_of_all_times(ours: list[int], theirs: list[int]) -> None:
+    merged = filled(ours)
+    merged.merge(filled(theirs).dump())
+    assert merged.dump() == filled(ours + theirs).dump()
+    assert merged.count == len(ours) + len(theirs)

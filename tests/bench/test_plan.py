@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import resource
 import socket
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from greenws.bench.plan import PORTS, RESERVE, Plan, claim_descriptors, find_target
+from greenws.bench.plan import BOTH_ENDS, PORTS, RESERVE, Plan, check_memory, claim_descriptors, find_target
 from greenws.errors import ConfigError
 
 
@@ -89,3 +91,56 @@ def test_more_connections_than_ports_name_the_sources_they_need(monkeypatch: pyt
     with pytest.raises(ConfigError, match="--sources 3"):
         claim_descriptors(Plan(url="", connections=2 * PORTS + 1))
     claim_descriptors(Plan(url="", connections=2 * PORTS + 1, sources=3))
+
+
+def test_each_process_needs_its_share_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1000, 1000))
+    with pytest.raises(ConfigError, match="--processes 3"):
+        claim_descriptors(Plan(url="", connections=2000, processes=2))
+    claim_descriptors(Plan(url="", connections=2000, processes=3))
+
+
+def test_a_plan_is_divided_without_rest() -> None:
+    parts = Plan(url="", connections=10, processes=3, sources=2, concurrency=6, pids=(1,)).split()
+    assert sorted(part.connections for part in parts) == [3, 3, 4]
+    assert {part.processes for part in parts} == {1}
+    assert {part.concurrency for part in parts} == {2}
+    assert {part.pids for part in parts} == {()}
+    assert [part.addresses for part in parts] == [
+        ("127.0.0.1", "127.0.0.2"),
+        ("127.0.0.2", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.2"),
+    ]
+
+
+def test_the_system_chooses_the_source_unless_it_is_told() -> None:
+    assert [part.addresses for part in Plan(url="", processes=2).split()] == [(), ()]
+    assert Plan(url="", sources=2, source=("10.0.0.1",)).addresses == ("10.0.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"source": ("here",)}, "no address"),
+        ({"source": ("::1",)}, "IPv4"),
+        ({"processes": 2, "mode": "fanout"}, "one process"),
+        ({"processes": 101}, "cannot be divided"),
+        ({"mode": "ping", "size": 126}, "125"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        find_target(Plan(url="ws://127.0.0.1/", **options))
+
+
+def test_what_the_memory_cannot_hold_is_refused(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 9999999 kB\nMemAvailable:   {100 * BOTH_ENDS // 1024} kB\n")
+    check_memory(Plan(url="", connections=100), meminfo)
+    with pytest.raises(ConfigError, match="GB are available"):
+        check_memory(Plan(url="", connections=101), meminfo)
+    check_memory(Plan(url="", connections=200, is_remote=True), meminfo)  # the other end is elsewhere
+
+
+def test_where_nobody_says_how_much_memory_there_is_nothing_is_refused(tmp_path: Path) -> None:
+    check_memory(Plan(url="", connections=10**9), tmp_path / "meminfo")

@@ -49,10 +49,27 @@ def test_each_connection_sends_at_its_rate(site: Site) -> None:
 
 
 def test_an_answer_that_never_comes_is_not_good(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenws.bench.run.ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr("greenws.bench.crowd.ANSWER_TIMEOUT", 0.05)
     result = load(site("/silent"), mode="rate", interval=0.02)
     assert result.wrong > 0
     assert result.messages == 0
+
+
+def test_pings_are_answered_by_any_route(site: Site) -> None:
+    result = load(site("/silent"), mode="ping", size=4, interval=0.02, duration=0.1)
+    assert result.is_good
+    assert 0 < result.messages <= 5 * 6
+
+
+def test_in_mode_ping_only_pongs_count(site: Site) -> None:
+    result = load(site("/chatty"), mode="ping", size=4, interval=0.02, duration=0.1)
+    assert result.is_good
+    assert result.messages <= 5 * 6
+
+
+def test_a_ping_without_pong_is_not_good(deaf: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("greenws.bench.crowd.ANSWER_TIMEOUT", 0.05)
+    assert load(deaf, mode="ping", size=4, interval=0.02).wrong > 0
 
 
 def test_an_idle_connection_answers_pings(site: Site) -> None:
@@ -76,7 +93,7 @@ def test_a_fan_out_reaches_everybody_in_each_round(site: Site) -> None:
 
 
 def test_a_fan_out_that_misses_somebody_is_not_good(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenws.bench.run.ANSWER_TIMEOUT", 0.05)
+    monkeypatch.setattr("greenws.bench.crowd.ANSWER_TIMEOUT", 0.05)
     assert load(site("/echo"), mode="fanout", rounds=3).wrong == 4  # the one that sent got it back
 
 
@@ -105,7 +122,7 @@ def test_a_server_that_is_not_there_is_told() -> None:
 
 
 def test_connections_that_are_never_answered_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("greenws.bench.run.OPENING_TIMEOUT", 0.05)
+    monkeypatch.setattr("greenws.bench.crowd.OPENING_TIMEOUT", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(LoadFailed, match="0 of 5"):
         load(f"ws://127.0.0.1:{mute.getsockname()[1]}/")
 
