@@ -146,6 +146,80 @@ def bench(url: str, headers: tuple[str, ...], as_json: bool, **options: Any) -> 
 
 
 @main.command()
+@click.option(
+    "-c", "--connections", type=click.IntRange(1), default=10_000, show_default=True, help="How many to have."
+)
+@click.option(
+    "-w", "--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that share them."
+)
+@click.option("--proxy", "is_proxied", is_flag=True, help="A proxy, or a load, on this machine connects to the server.")
+@click.option("--pid", type=int, metavar="PID", help="Look at the limits of this process. [of this shell]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def doctor(pid: int | None, as_json: bool, **wanted: Any) -> None:
+    """Say which limits of this machine are too low. Changes nothing.
+
+    \b
+    greenws doctor --connections 50000 --workers 4
+
+    The status is 0 when all is well, and 1 when something is too low.
+    """  # noqa: D301
+    from greenws.sizing.demand import Demand
+    from greenws.sizing.findings import examine, is_enough
+    from greenws.sizing.readings import read
+    from greenws.sizing.report import report
+
+    demand = Demand(**wanted)
+    try:
+        readings = read(pid)
+    except ProcessLookupError as error:
+        raise click.BadParameter(str(error), param_hint="--pid") from error
+    except OSError as error:
+        raise click.UsageError(str(error)) from error
+    findings = examine(readings, demand)
+    if as_json:
+        found = [finding.as_dict() for finding in findings]
+        values = {"connections": demand.connections, "workers": demand.workers, "is_enough": is_enough(findings)}
+        click.echo(json.dumps({**values, "findings": found, "readings": readings.as_dict()}))
+    else:
+        click.echo(report(findings, demand))
+    sys.exit(not is_enough(findings))
+
+
+@main.command()
+@click.argument("application", metavar="[MODULE:APP]", default="greenws.demo.app:create_app()")
+@click.option(
+    "-c", "--connections", type=click.IntRange(1), default=10_000, show_default=True, help="How many to have."
+)
+@click.option("--path", default="/echo", show_default=True, help="The WebSocket route to connect to.")
+@click.option("--trial", type=click.IntRange(100), default=1000, show_default=True, help="Connections to measure with.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="NAME:VALUE", help="Of the handshake; may repeat.")
+@click.option("--chdir", metavar="DIR", help="Change to this folder before the application is loaded.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def plan(application: str, connections: int, headers: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Measure what a connection of an application costs here, and say what so many take.
+
+    \b
+    greenws plan --connections 50000 app:app --path /chat/tea
+
+    The application is started in a process of its own, on a free port of 127.0.0.1, and ended after a few seconds.
+    """  # noqa: D301
+    from greenws.sizing.estimate import estimate
+    from greenws.sizing.readings import read
+    from greenws.sizing.report import report_estimate
+    from greenws.sizing.trial import measure
+
+    pairs = [header.partition(":") for header in headers]
+    try:
+        costs = measure(application, headers=tuple((name, value.strip()) for name, _, value in pairs), **options)
+        result = estimate(connections, costs, read())
+    except (ConfigError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    except (LoadFailed, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(result.as_dict()) if as_json else report_estimate(result))
+
+
+@main.command()
 @click.argument("url")
 @click.option("-n", "--connections", type=click.IntRange(1), default=100, show_default=True, help="How many.")
 @click.option("-c", "--concurrency", type=click.IntRange(1), default=50, show_default=True, help="How many at once.")

@@ -1,0 +1,1 @@
+"""What a number of connections takes, and whether this machine has it: ``greenws doctor`` and ``greenws plan``."""
