@@ -6,17 +6,18 @@
                                            └───── it fails ──────┘
 
 One breaker serves all who connect to one server, so that a thousand clients of a dead server are one attempt every
-``cooldown`` seconds (Nygard, "Release It!", 2007).
+``cooldown`` seconds (Nygard, "Release It!", 2007). It queues nobody: who gets no leave comes again in a time of their
+own, so that its closing does not let a crowd go.
 """
 
 from __future__ import annotations
 
 THRESHOLD = 5  # failures in a row
-COOLDOWN = 15.0  # seconds
+COOLDOWN = 2.0  # seconds: for a dead server little, and not long to find out that it is back
 
 
 class Breaker:
-    """The state of one server. Every ``ask`` that returns 0 is followed by one of the other three.
+    """The state of one server. Every ``may_try`` that is true is followed by one of the other three.
 
     Args:
         threshold: how many failures in a row open it.
@@ -35,16 +36,14 @@ class Breaker:
         """Whether attempts must wait, but for a probe now and then."""
         return self._failures >= self._threshold
 
-    def ask(self, now: float) -> float:
-        """Returns how many seconds to wait before asking again; 0 is leave for one attempt."""
+    def may_try(self, now: float) -> bool:
+        """Whether there is leave for one attempt."""
         if not self.is_open:
-            return 0.0
-        if self._is_probing:
-            return self._cooldown
-        if now < self._until:
-            return self._until - now
+            return True
+        if self._is_probing or now < self._until:
+            return False
         self._is_probing = True
-        return 0.0
+        return True
 
     def succeeded(self) -> None:
         """The server answered as one that is well."""

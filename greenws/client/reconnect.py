@@ -40,9 +40,10 @@ def reconnect(
     when our side has closed with 1000, as ``conn.close()`` does, or by ``break``. At the end of its body a connection
     that is still open is closed; with ``on_message`` the loop waits until it has ended.
 
-    The first attempt is made at once. Before each further one there is a random delay, whose limit doubles up to
-    ``max_delay`` and begins anew when a connection has lasted 10 seconds. Retry-After, 1012 and 1013 are honoured.
-    After five failures in a row all who connect to this server make one attempt every 15 seconds between them.
+    The first attempt is made at once. A loss is followed by a random delay of at most ``first_delay``, each failure by
+    as long again as has been waited so far, at least ``first_delay`` and at most ``max_delay``. That begins anew when a
+    connection has lasted 10 seconds. Retry-After, 1012 and 1013 are honoured. After five failures in a row all who
+    connect to this server make one attempt every two seconds between them.
 
     Args:
         url: as for ``connect``.
@@ -106,8 +107,9 @@ class Reconnecting:
 
     def _connect(self) -> Connection:
         while True:
-            while wait := self._breaker.ask(self._clock()):
-                self._sleep(wait + self._backoff.jitter())  # so that those who wait for the probe do not come at once
+            if not self._breaker.may_try(self._clock()):
+                self._wait(self._backoff.delay_after_failure(), "others found it down")
+                continue
             try:
                 conn = self._dialer.connect()
             except (HandshakeError, ConnectError, OperationTimeout) as error:

@@ -19,32 +19,54 @@ def always(value: float) -> Callable[[], float]:
     return lambda: value
 
 
-def test_the_limit_doubles_up_to_the_most():
+def test_each_failure_waits_as_long_again_as_has_been_waited():
     backoff = Backoff(5, 60, always(1))
-    assert [backoff.next_delay() for _ in range(6)] == [5, 10, 20, 40, 60, 60]
+    assert backoff.delay_after_close(1006) == 5
+    assert [backoff.delay_after_failure() for _ in range(6)] == [5, 10, 20, 40, 60, 60]
+
+
+def test_no_failure_waits_less_than_the_first_delay():
+    backoff = Backoff(8, 60, always(0.25))
+    assert backoff.delay_after_close(1006) == 2
+    assert [backoff.delay_after_failure() for _ in range(4)] == [8, 10, 20, 40]
+
+
+def test_the_first_delay_is_a_random_one_whatever_it_follows():
+    backoff = Backoff(8, 60, always(0.25))
+    assert [backoff.delay_after_failure() for _ in range(3)] == [2, 8, 10]
 
 
 def test_any_delay_from_nothing_to_the_limit_is_as_likely():
     """Full jitter."""
     source = random.Random(1)
-    spread = sorted(Backoff(5, 60, source.random).next_delay() for _ in range(1000))
+    spread = sorted(Backoff(5, 60, source.random).delay_after_close(1006) for _ in range(1000))
     assert spread[0] < 0.1
     assert 2.2 < spread[500] < 2.8
     assert 4.9 < spread[-1] <= 5
-    assert Backoff(5, 60, always(0)).next_delay() == 0
+    assert Backoff(5, 60, always(0)).delay_after_close(1006) == 0
+
+
+def test_a_further_loss_is_answered_by_a_random_delay_again():
+    """So that those who lose the same server twice do not come at one moment because they have waited as long."""
+    source = iter((1.0, 0.5, 0.25))
+    backoff = Backoff(8, 60, lambda: next(source))
+    assert backoff.delay_after_close(1006) == 8
+    assert backoff.delay_after_failure() == 8
+    assert backoff.delay_after_close(1006) == 0.5 * 16
+    assert backoff.delay_after_close(1006) == 0.25 * 24
 
 
 def test_it_begins_anew_when_a_connection_has_lasted():
     backoff = Backoff(5, 60, always(1))
     for _ in range(4):
-        backoff.next_delay()
+        backoff.delay_after_failure()
     backoff.reset()
-    assert backoff.next_delay() == 5
+    assert backoff.delay_after_failure() == 5
 
 
 def test_it_never_overflows():
     backoff = Backoff(5, 60, always(1))
-    assert [backoff.next_delay() for _ in range(5000)][-1] == 60
+    assert [backoff.delay_after_failure() for _ in range(5000)][-1] == 60
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -55,9 +77,9 @@ def test_a_hundred_attempts_are_on_average_less_than_one_a_second(seed):
     assert all(count <= 1 + moment for count, moment in enumerate(moments, 1))
 
 
-def test_after_a_restart_five_to_thirty_seconds():
+def test_after_a_restart_at_least_five_seconds_and_everybody_within_twenty():
     assert Backoff(random=always(0)).delay_after_close(1012) == 5
-    assert Backoff(random=always(1)).delay_after_close(1012) == 30
+    assert Backoff(random=always(1)).delay_after_close(1012) == 18
 
 
 def test_try_again_later_is_never_at_once():
