@@ -12,9 +12,9 @@ from greenws.errors import (
     GreenWSError,
     HandshakeError,
     OperationTimeout,
+    PoolTimeout,
     ProtocolError,
     StateError,
-    UnsupportedServer,
 )
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.extension import GreenWS
@@ -39,10 +39,10 @@ __all__ = [
     "HandshakeError",
     "MessageStream",
     "OperationTimeout",
+    "PoolTimeout",
     "ProtocolError",
     "SocketOptions",
     "StateError",
-    "UnsupportedServer",
     "broadcast",
     "connect",
     "reconnect",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import socket
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 
@@ -90,6 +91,17 @@ def retry_after(headers: Iterable[tuple[str, str]], now: datetime.datetime) -> f
     except (ValueError, TypeError, OverflowError):  # no date, or one without a time zone
         return 0.0
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def is_hopeless(error: BaseException) -> bool:
+    """Whether an attempt of a warm-up, which has little time, need not be made again.
+
+    A name that does not exist may come to exist: who reconnects tries on. A warm-up says so instead.
+    """
+    if isinstance(error, HandshakeError | ConnectError) and not is_temporary(error):
+        return True
+    cause = error.__cause__
+    return isinstance(cause, socket.gaierror) and cause.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
 
 
 def is_temporary(error: Exception) -> bool:

@@ -5,6 +5,7 @@ The keeper is told of the end of every connection, so an idle one that dies is r
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -13,11 +14,14 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from greenws.client.backoff import is_hopeless
 from greenws.client.members import Member, Orders, Phase, Rules
 from greenws.client.plan import Plan
 from greenws.client.report import Tally
 from greenws.client.upstream import Connections, Look, Upstream, make_upstream
 from greenws.errors import ConnectError, OperationTimeout
+
+log = logging.getLogger("greenws.client")
 
 TICK = 1.0  # seconds between looks at the age of what is idle
 FIRST_DELAY, MAX_DELAY = 0.5, 30.0  # seconds that a failing endpoint is left alone, at most: the first time, ever
@@ -62,6 +66,8 @@ class Keeper:
         self._connect_timeout = connect_timeout
         self._on_open = on_open
         self._openers: dict[gevent.Greenlet, Member] = {}
+        self._hopeless: set[Member] = set()  # those whose attempt has shown that another one would fail, too
+        self._loop: Any = None
         self._timer: Any = None
         self._due = 0.0
 
@@ -86,7 +92,9 @@ class Keeper:
         return look is Look.FIT
 
     def take_back(self, member: Member, *, reuse: bool) -> None:
-        """Ends a lease. Does not block."""
+        """Ends a lease. Does not block. One that has been ended already is left alone."""
+        if member.phase is not Phase.LEASED:
+            return
         now = time.monotonic()
         look = self._upstream(member).look(member.conn)
         if look is Look.LOST:
@@ -96,6 +104,20 @@ class Keeper:
             orders = self.plan.returned(member, now, reuse=reuse and look in (Look.FIT, Look.UNSURE))
         self.carry_out(orders, now)
 
+    def lose(self, member: Member) -> None:
+        """Nobody holds the lease any more. May be called from anywhere: this is what a destructor calls."""
+        self._loop.run_callback_threadsafe(self._on_lost_lease, member)
+
+    def _on_lost_lease(self, member: Member) -> None:
+        """In the hub, where no decision is under way."""
+        if member.phase is Phase.LEASED:
+            self._note_leak(member, "was never released, and nobody holds it any more")
+            self.take_back(member, reuse=False)
+
+    def _note_leak(self, member: Member, what: str) -> None:
+        self.tally.leaked += 1
+        log.warning("A lease %s: %s had it, its connection to %s is closed", what, member.user, member.endpoint.url)
+
     # ---- what the plan orders
 
     def carry_out(self, orders: Orders, now: float) -> None:
@@ -103,6 +125,8 @@ class Keeper:
         for waiter in orders.wake:
             if waiter.wake is not None:
                 waiter.wake.set()
+        for member in orders.leaked:
+            self._note_leak(member, f"has lasted {self.plan.rules.max_lease_time:g} s and more")
         for member in orders.close:
             self._upstream(member).end(member.conn)
             member.conn = None
@@ -130,6 +154,8 @@ class Keeper:
             if not isinstance(error, Exception | gevent.Timeout):
                 raise
             self.tally.last_error = f"{type(error).__name__}: {error}"
+            if is_hopeless(error):
+                self._hopeless.add(member)
             return  # and on to _on_opener_end
         now = time.monotonic()
         member.conn = conn
@@ -144,7 +170,9 @@ class Keeper:
         if member.phase is Phase.OPENING:
             now = time.monotonic()
             self.tally.failed += 1
-            self.carry_out(self.plan.failed(member, now), now)
+            hopeless = member in self._hopeless
+            self._hopeless.discard(member)
+            self.carry_out(self.plan.failed(member, now, is_hopeless=hopeless), now)
             self._arm(now)
         self.changed.set()
 
@@ -172,7 +200,8 @@ class Keeper:
         if self._timer is None or due < self._due:
             self._disarm()
             self._due = due
-            self._timer = gevent.get_hub().loop.timer(max(0.0, due - now))
+            self._loop = gevent.get_hub().loop
+            self._timer = self._loop.timer(max(0.0, due - now))
             self._timer.start(self._on_time)
 
     def _disarm(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from enum import Enum, auto
+from types import CodeType
 from typing import Any
 
 from greenws.errors import ConfigError
@@ -28,6 +29,7 @@ class Rules:
     max_idle_time: float | None = 300.0
     max_age: float | None = 3600.0
     check_after: float | None = 10.0
+    max_lease_time: float | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -53,6 +55,7 @@ class Endpoint:
     failures: int = 0  # in a row
     blamed: int = 0  # only a member with a higher number says anything new
     retry_at: float = 0.0
+    refuses: bool = False  # the last attempt failed in a way that another one would, too
     turn: int = 0  # when it last lent a member, counted in leases
 
     @property
@@ -71,6 +74,7 @@ class Member:
         is_stale: it was idle for so long that it is to be checked before it is used. Set when it is leased.
         is_proven: somebody has used it and returned it in good order.
         conn: what the pool has opened.
+        leased_at: which line of which function has leased it last.
     """
 
     number: int
@@ -82,6 +86,15 @@ class Member:
     is_stale: bool = False
     is_proven: bool = False
     conn: Any = None
+    leased_at: tuple[CodeType, int] | None = None
+
+    @property
+    def user(self) -> str:
+        """Who has leased it, for people."""
+        if self.leased_at is None:
+            return "a greenlet"
+        code, line = self.leased_at
+        return f"{code.co_qualname} ({code.co_filename}:{line})"
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -94,8 +107,12 @@ class Waiter:
 
 @dataclasses.dataclass(slots=True)
 class Orders:
-    """What the pool is to do now. A woken waiter has its member, or none because the pool has been closed."""
+    """What the pool is to do now. A woken waiter has its member, or none because the pool has been closed.
+
+    ``leaked`` are members whose lease has lasted too long. They are closed, too.
+    """
 
     open: list[Member] = dataclasses.field(default_factory=list)
     close: list[Member] = dataclasses.field(default_factory=list)
     wake: list[Waiter] = dataclasses.field(default_factory=list)
+    leaked: list[Member] = dataclasses.field(default_factory=list)

@@ -76,12 +76,14 @@ class Plan:
     def opened(self, member: Member, now: float) -> Orders:
         """A member is connected."""
         member.opened_at = now
+        member.endpoint.refuses = False
         if self.rules.max_age is not None:
             member.expires_at = now + self.rules.max_age * (1 - AGE_SPREAD * (member.number * GOLDEN % 1))
         return self._settle(now, self._rest(member, now))
 
-    def failed(self, member: Member, now: float) -> Orders:
-        """A member could not be connected."""
+    def failed(self, member: Member, now: float, *, is_hopeless: bool = False) -> Orders:
+        """A member could not be connected; ``is_hopeless`` when another one would fare no better."""
+        member.endpoint.refuses = is_hopeless
         self._move(member, Phase.CLOSED, now)
         self._blame(member, now)
         return self._settle(now)
@@ -114,6 +116,7 @@ class Plan:
     def tick(self, now: float) -> Orders:
         """Time has passed."""
         orders, limit = Orders(), self.rules.max_idle_time
+        self._take_from_the_slow(now, orders)
         spare = self.idle - max(self.rules.min_idle, self.warm)
         for endpoint in self.endpoints:
             for member in tuple(endpoint.idle):
@@ -125,6 +128,22 @@ class Plan:
                 if member.phase is not Phase.OPENING and self._is_proven(member, now):
                     self._absolve(member)
         return self._settle(now, orders)
+
+    def begin_warm_up(self, count: int, max_opening: int, now: float) -> Orders:
+        """There are to be ``count`` members in all, idle and leased, until ``end_warm_up``."""
+        self.warm, self.max_opening = count, max_opening
+        for endpoint in self.endpoints:
+            endpoint.refuses = False  # what it said before may have changed
+        return self.tick(now)
+
+    def end_warm_up(self) -> None:
+        """There are as many as were wanted, or nobody waits for them any more."""
+        self.warm, self.max_opening = 0, self.rules.max_opening
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether every endpoint refuses for good, and no attempt is under way."""
+        return not self.opening and all(endpoint.refuses for endpoint in self.endpoints)
 
     def next_time(self, now: float) -> float | None:
         """When ``tick`` has something to do that cannot wait; None if nothing is known to come."""
@@ -221,6 +240,15 @@ class Plan:
         member.phase, member.since = phase, now
         if phase is Phase.CLOSED:
             self.members.remove(member)
+
+    def _take_from_the_slow(self, now: float, orders: Orders) -> None:
+        """Ends the leases that have lasted too long."""
+        limit = self.rules.max_lease_time
+        if limit is not None and self.leased:
+            for member in tuple(self.members):
+                if member.phase is Phase.LEASED and now - member.since >= limit:
+                    orders.leaked.append(member)
+                    self._retire(member, now, orders)
 
     @property
     def size(self) -> int:

@@ -5,6 +5,7 @@ What is to be done is decided in ``greenws.client.plan`` and done by ``greenws.c
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -24,6 +25,8 @@ EXIT_TIMEOUT = 6.0  # seconds that the end of a with block waits; a connection's
 
 class Lease:
     """One connection, yours until the lease ends: at the end of its with block, or at ``release``.
+
+    One that is collected as garbage before that has leaked: it is logged, and the connection is closed.
 
     Attributes:
         conn: a ``Connection``; for ``tcp://`` and ``tls://`` a ``RawConnection``, which has a gevent ``socket``.
@@ -45,6 +48,11 @@ class Lease:
         member, self._member = self._member, None
         if member is not None:
             self._keeper.take_back(member, reuse=reuse)
+
+    def __del__(self) -> None:
+        """Lets the pool know that nobody is going to release it."""
+        if self._member is not None:
+            self._keeper.lose(self._member)
 
     def __enter__(self) -> Any:
         """Returns the connection."""
@@ -71,6 +79,8 @@ class ConnectionPool:
             ``min_idle``.
         max_age: seconds after which a connection is replaced by a new one; each lives up to a fifth less.
         check_after: a connection that was idle for so many seconds answers a ping before it is lent. None asks never.
+        max_lease_time: seconds after which a lease that was not released is taken back: its connection is closed, and
+            who had it is logged.
         connect_timeout: seconds to open one connection, ``on_open`` included.
         lease_timeout: seconds to wait for a lease; None waits as long as it takes.
         max_opening: connections that may be opening at once.
@@ -98,6 +108,7 @@ class ConnectionPool:
         max_idle_time: float | None = 300.0,
         max_age: float | None = 3600.0,
         check_after: float | None = 10.0,
+        max_lease_time: float | None = None,
         connect_timeout: float | None = 10.0,
         lease_timeout: float | None = 5.0,
         max_opening: int = 50,
@@ -114,6 +125,7 @@ class ConnectionPool:
             max_idle_time=max_idle_time,
             max_age=max_age,
             check_after=check_after,
+            max_lease_time=max_lease_time,
         )
         self._keeper = Keeper(self.urls, rules, options, connect_timeout, on_open)
         self._plan = self._keeper.plan
@@ -147,6 +159,8 @@ class ConnectionPool:
             if until is not None and now >= until:
                 raise self._too_late(timeout)
             keeper.carry_out(plan.ask(waiter, now, is_next=True), now)
+        caller = sys._getframe().f_back  # which costs nothing, unlike a whole stack
+        member.leased_at = caller and (caller.f_code, caller.f_lineno)
         keeper.tally.note_lease(time.monotonic() - began, is_reused=member.is_proven, has_waited=has_waited)
         return Lease(keeper, member)
 
@@ -189,7 +203,8 @@ class ConnectionPool:
     ) -> WarmUp:
         """Opens connections before they are needed. Blocks the calling greenlet until they are there or time is up.
 
-        An attempt that fails is made again, but not at once: see ``docs/pool.md``.
+        An attempt that fails is made again, but not at once: see ``docs/pool.md``. When every endpoint refuses in a way
+        that is not going to change, such as with 401 or a wrong certificate, it ends at once.
 
         Args:
             count: how many there are to be, idle and leased; ``min_idle`` when None.
@@ -198,7 +213,7 @@ class ConnectionPool:
             progress: ``progress(ready, count)`` whenever there is another one.
 
         Returns:
-            What was achieved: ``is_complete`` tells whether that is all.
+            What was achieved: ``is_complete`` tells whether that is all, ``is_refused`` whether there was no hope.
 
         Raises:
             ConfigError: there can never be so many.
@@ -211,13 +226,12 @@ class ConnectionPool:
         if plan.is_closed or plan.warm:
             raise StateError("the pool is closed" if plan.is_closed else "the pool is being warmed up already")
         opened, failed = keeper.tally.opened, keeper.tally.failed
-        plan.warm, plan.max_opening = count, concurrency or plan.rules.max_opening
         try:
-            keeper.carry_out(plan.tick(began), began)
+            keeper.carry_out(plan.begin_warm_up(count, concurrency or plan.rules.max_opening, began), began)
             with gevent.Timeout(timeout, False):
                 self._wait_until_warm(count, progress)
         finally:
-            plan.warm, plan.max_opening = 0, plan.rules.max_opening
+            plan.end_warm_up()
         tally = keeper.tally
         opened, failed = tally.opened - opened, tally.failed - failed
         recent = list(tally.connects)[-opened:] if opened else []
@@ -230,11 +244,12 @@ class ConnectionPool:
             connect_p50=percentile(recent, 0.5),
             connect_p99=percentile(recent, 0.99),
             last_error=tally.last_error if failed or plan.idle + plan.leased < count else None,
+            is_refused=plan.is_hopeless and plan.idle + plan.leased < count,
         )
 
     def _wait_until_warm(self, count: int, progress: Callable[[int, int], object] | None) -> None:
         plan, seen = self._plan, -1
-        while (ready := plan.idle + plan.leased) < count and not plan.is_closed:
+        while (ready := plan.idle + plan.leased) < count and not plan.is_closed and not plan.is_hopeless:
             if progress is not None and ready != seen:
                 seen = ready
                 progress(ready, count)
@@ -300,6 +315,7 @@ class ConnectionPool:
             leases=tally.leases,
             reused=tally.reused,
             waited=tally.waited,
+            leaked=tally.leaked,
             connect_p50=percentile(tally.connects, 0.5),
             connect_p99=percentile(tally.connects, 0.99),
             lease_p50=percentile(tally.waits, 0.5),

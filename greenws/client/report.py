@@ -27,6 +27,7 @@ class PoolStats:
         opened, failed: connections made since the beginning, and attempts that failed.
         closed, lost: connections that have ended since the beginning, and how many of them not by us.
         leases, reused, waited: leases since the beginning, those of a connection used before, those that waited.
+        leaked: leases that nobody released: the pool has taken them back.
         connect_p50, connect_p99: how long it took to connect.
         lease_p50, lease_p99: how long a lease waited.
         last_error: why an attempt to connect failed last, or a connection was of no use; None if that never happened.
@@ -44,6 +45,7 @@ class PoolStats:
     leases: int
     reused: int
     waited: int
+    leaked: int
     connect_p50: float
     connect_p99: float
     lease_p50: float
@@ -62,6 +64,8 @@ class WarmUp:
         seconds: how long it took.
         connect_p50, connect_p99: seconds to open one connection; NaN when none was opened.
         last_error: what went wrong last; None when nothing did.
+        is_refused: it ended early, because every endpoint refuses for good: credentials, a path, a certificate or a
+            name is wrong.
     """
 
     wanted: int
@@ -72,6 +76,7 @@ class WarmUp:
     connect_p50: float
     connect_p99: float
     last_error: str | None
+    is_refused: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -84,6 +89,8 @@ class WarmUp:
             text += f", each opened in {self.connect_p50 * 1000:.1f} ms (p99 {self.connect_p99 * 1000:.1f} ms)"
         if self.failed:
             text += f"; {self.failed} attempts failed"
+        if self.is_refused:
+            text += "; given up, because another attempt would fail, too"
         if self.last_error is not None:
             text += f"; last error: {self.last_error}"
         return text
@@ -94,7 +101,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.opened = self.failed = self.closed = self.lost = 0
-        self.leases = self.reused = self.waited = 0
+        self.leases = self.reused = self.waited = self.leaked = 0
         self.connects: deque[float] = deque(maxlen=KEPT)
         self.waits: deque[float] = deque(maxlen=KEPT)
         self.last_error: str | None = None

@@ -147,7 +147,9 @@ class Sockets:
             except BaseException as error:
                 sock.close()
                 if isinstance(error, OSError):
-                    raise ConnectError(f"the TLS handshake with {self._host} failed: {error}") from error
+                    is_final = isinstance(error, ssl.SSLCertVerificationError)
+                    text = f"the TLS handshake with {self._host} failed: {error}"
+                    raise ConnectError(text, is_final=is_final) from error
                 raise
         return RawConnection(sock, self._connections)
 

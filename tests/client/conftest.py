@@ -13,7 +13,9 @@ import pytest
 from gevent import socket
 from gevent import ssl as gevent_ssl
 
+from greenws.client.pool import ConnectionPool
 from greenws.protocol.handshake import accept_key
+from tests.client.upstreams import Puppet, Upstream
 from tests.leaks import no_leaks, pytest_runtest_makereport
 from tests.server.conftest import Site, site
 
@@ -170,3 +172,23 @@ def server_context(certificate: tuple[str, str]) -> ssl.SSLContext:
 def trusting(certificate: tuple[str, str]) -> ssl.SSLContext:
     """A client's context that trusts the certificate."""
     return ssl.create_default_context(cafile=certificate[0])
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    made = Upstream()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def puppet() -> Iterator[Puppet]:
+    made = Puppet()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def pool(upstream: Upstream) -> Iterator[ConnectionPool]:
+    with ConnectionPool(upstream.url, ping_interval=None) as made:
+        yield made

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import itertools
 import random
+import socket
 from collections.abc import Callable
 
 import pytest
 
-from greenws.client.backoff import MAX_RETRY_AFTER, Backoff, is_temporary, retry_after
+from greenws.client.backoff import MAX_RETRY_AFTER, Backoff, is_hopeless, is_temporary, retry_after
 from greenws.errors import ConnectError, HandshakeError, OperationTimeout
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -122,6 +123,25 @@ def test_what_may_be_otherwise_in_a_while_is_tried_again(status):
 @pytest.mark.parametrize("status", [101, 200, 301, 400, 401, 403, 404, 405, 407, 410, 426, 501, 505])
 def test_a_refusal_for_good_is_not(status):
     assert not is_temporary(HandshakeError(status, "x"))
+
+
+@pytest.mark.parametrize(
+    ("code", "is_final"), [(socket.EAI_NONAME, True), (socket.EAI_NODATA, True), (socket.EAI_AGAIN, False)]
+)
+def test_a_name_that_does_not_exist_is_hopeless_for_a_warm_up_and_may_come_for_who_reconnects(code, is_final):
+    error = ConnectError("x")
+    error.__cause__ = socket.gaierror(code, "x")
+    assert is_hopeless(error) is is_final
+    assert is_temporary(error)
+
+
+def test_what_is_final_is_hopeless_and_what_is_temporary_is_not():
+    assert is_hopeless(HandshakeError(401, "x"))
+    assert is_hopeless(ConnectError("a certificate", is_final=True))
+    assert not is_hopeless(HandshakeError(503, "x"))
+    assert not is_hopeless(ConnectError("x"))
+    assert not is_hopeless(OperationTimeout("x"))
+    assert not is_hopeless(RuntimeError("of on_open"))
 
 
 def test_a_server_that_is_not_there_may_come():

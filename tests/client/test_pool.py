@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +15,12 @@ from greenws import Connection, ConnectionClosed
 from greenws.client import keeper
 from greenws.client.pool import ConnectionPool
 from greenws.errors import ConfigError, PoolTimeout, StateError
-from tests.client.upstreams import Puppet, Upstream, make_certificate, server_context, until
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    made = Upstream()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def puppet() -> Iterator[Puppet]:
-    made = Puppet()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def pool(upstream: Upstream) -> Iterator[ConnectionPool]:
-    with ConnectionPool(upstream.url, ping_interval=None) as made:
-        yield made
+from tests.client.upstreams import Puppet, Upstream, echo, make_certificate, server_context, until, why_there_is_none
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, ssl.SSLContext]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
-
-
-def echo(conn: Connection, message: str = "hi") -> None:
-    conn.send(message)
-    assert conn.receive(timeout=5) == message
 
 
 # ---- leases
@@ -155,16 +129,6 @@ def test_a_timeout_says_why_there_is_no_connection() -> None:
         assert "refused" in why_there_is_none(pool)
 
 
-def why_there_is_none(pool: ConnectionPool) -> str:
-    """What a lease says after an attempt to connect has failed."""
-    with pytest.raises(PoolTimeout):
-        pool.lease(timeout=0)
-    until(lambda: pool.stats.failed)
-    with pytest.raises(PoolTimeout) as error:
-        pool.lease(timeout=0)
-    return str(error.value)
-
-
 def test_a_lease_without_waiting(pool: ConnectionPool) -> None:
     with pytest.raises(PoolTimeout):
         pool.lease(timeout=0)
@@ -244,57 +208,7 @@ def test_a_message_sent_on_a_dying_connection_is_an_error_not_silence(pool: Conn
     assert pool.stats.size == 0
 
 
-# ---- warm-up
-
-
-def test_a_warm_up_opens_so_many_at_once_and_tells_how_it_goes(upstream: Upstream) -> None:
-    upstream.before = gevent.idle
-    seen: list[tuple[int, int]] = []
-    with ConnectionPool(upstream.url) as pool:
-        report = pool.warm_up(30, concurrency=7, progress=lambda ready, count: seen.append((ready, count)))
-        assert report.is_complete
-        assert (report.wanted, report.ready, report.opened, report.failed) == (30, 30, 30, 0)
-        assert 0 < report.connect_p50 <= report.connect_p99 <= report.seconds
-        assert upstream.most_at_once <= 7
-        assert seen[0] == (0, 30)
-        assert seen[-1] == (30, 30)
-        assert seen == sorted(seen)
-        assert "30 of 30 connections ready" in str(report)
-        with pool.lease(timeout=0) as conn:
-            echo(conn)
-        assert pool.stats.opened == 30
-
-
-def test_a_warm_up_of_nobody_says_why_and_asks_seldom() -> None:
-    with ConnectionPool("ws://127.0.0.1:1/", min_idle=50) as pool:
-        why_there_is_none(pool)
-        report = pool.warm_up(timeout=0.1)
-        assert not report.is_complete
-        assert "refused" in str(report)
-        assert pool.stats.failed <= 60  # the first fifty at once, then one by one
-        assert pool.stats.idle == 0
-
-
-def test_a_warm_up_that_can_never_succeed_is_refused(pool: ConnectionPool) -> None:
-    with pytest.raises(ConfigError, match="max_size is 100"):
-        pool.warm_up(101)
-
-
-def test_two_warm_ups_at_once_are_an_error(pool: ConnectionPool) -> None:
-    first = gevent.spawn(pool.warm_up, 3)
-    gevent.sleep(0)
-    with pytest.raises(StateError, match="already"):
-        pool.warm_up(2)
-    assert first.get().is_complete
-
-
-def test_a_warm_up_that_is_killed_leaves_a_pool_that_works(pool: ConnectionPool) -> None:
-    first = gevent.spawn(pool.warm_up, 50, concurrency=1)
-    gevent.sleep(0)
-    first.kill()
-    with pool.lease() as conn:
-        echo(conn)
-    assert pool.stats.size < 50
+# ---- on_open
 
 
 def test_each_connection_is_prepared_before_it_is_lent(upstream: Upstream) -> None:

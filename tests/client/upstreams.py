@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import gevent.ssl
+import pytest
 from flask import Flask
 from gevent.event import Event
 from gevent.server import StreamServer
 
-from greenws import Connection, GreenWS
+from greenws import Connection, ConnectionPool, GreenWS, PoolTimeout
 from greenws.protocol.handshake import accept_key
 from greenws.server import WSGIServer
 
@@ -123,3 +124,18 @@ def until(condition: Callable[[], object]) -> None:
     """Lets the hub run until something is so. The test's timeout ends it."""
     while not condition():
         gevent.sleep(0.001)
+
+
+def echo(conn: Connection, message: str = "hi") -> None:
+    conn.send(message)
+    assert conn.receive(timeout=5) == message
+
+
+def why_there_is_none(pool: ConnectionPool) -> str:
+    """What a lease says after an attempt to connect has failed."""
+    with pytest.raises(PoolTimeout):
+        pool.lease(timeout=0)
+    until(lambda: pool.stats.failed)
+    with pytest.raises(PoolTimeout) as error:
+        pool.lease(timeout=0)
+    return str(error.value)
