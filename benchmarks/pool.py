@@ -27,10 +27,12 @@ import gevent
 
 import greenws
 from greenws import Connection, GreenWSError, SocketOptions
+from greenws.bench.usage import read_usage
 from greenws.client.pool import ConnectionPool
 from greenws.client.report import percentile
 
 COST = 0.015  # seconds that the upstream takes for a handshake
+FAR = 0.5  # and one for which time is all that a handshake costs: what its CPU time adds does not show
 WARM, CONCURRENCY = 500, 50
 FOLDER = Path(__file__).parent.parent / "docs" / "measured"
 
@@ -57,7 +59,7 @@ server.serve_forever()
 
 
 @contextmanager
-def run_upstream() -> Iterator[tuple[str, ssl.SSLContext]]:
+def run_upstream(cost: float = COST) -> Iterator[tuple[str, ssl.SSLContext]]:
     """An upstream in a process of its own: its URL, and a context that trusts it."""
     with tempfile.TemporaryDirectory() as folder:
         cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
@@ -65,7 +67,7 @@ def run_upstream() -> Iterator[tuple[str, ssl.SSLContext]]:
         command += f" -addext subjectAltName=IP:127.0.0.1 -out {cert} -keyout {key}"
         subprocess.run(command.split(), check=True, capture_output=True)
         process = subprocess.Popen(
-            [sys.executable, "-c", UPSTREAM, str(COST), cert, key], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", UPSTREAM, str(cost), cert, key], stdout=subprocess.PIPE, text=True
         )
         try:
             assert process.stdout is not None
@@ -132,14 +134,21 @@ def with_pool(pool: ConnectionPool) -> Callable[[], None]:
 
 
 def measure_warm_up(url: str, context: ssl.SSLContext) -> dict[str, float]:
-    """How long a warm-up takes beside what it would if connections cost nothing but time, and the first leases."""
-    lone = []
-    for _ in range(20):
+    """How long a warm-up takes, and the first leases.
+
+    The ideal is that of connections which cost nothing but time: one after the other, by ``CONCURRENCY`` at once. The
+    floor is that of their CPU time, spread over all cores: no concurrency makes it less.
+    """
+    lone, before = [], cpu()
+    for _ in range(50):
         begin = time.perf_counter()
         greenws.connect(url, ssl=context).close()
         lone.append(time.perf_counter() - begin)
+    work = (cpu() - before) / len(lone)
     with ConnectionPool(url, ssl=context, max_size=WARM) as pool:
-        report = pool.warm_up(WARM, concurrency=CONCURRENCY)
+        before = cpu()
+        report = pool.warm_up(WARM, concurrency=CONCURRENCY, timeout=60)
+        used = cpu() - before
         assert report.is_complete, report
         first = []
         leases = []
@@ -149,21 +158,34 @@ def measure_warm_up(url: str, context: ssl.SSLContext) -> dict[str, float]:
             first.append(time.perf_counter() - begin)
         for lease in leases:
             lease.release()
-    cost = percentile(lone, 0.5)
-    ideal = cost * WARM / CONCURRENCY
+    cost, cores = percentile(lone, 0.5), os.cpu_count() or 1
+    ideal, floor = cost * WARM / CONCURRENCY, used / cores
     return {
-        "handshake_ms": cost * 1e3,
+        "one_connection_ms": cost * 1e3,
+        "one_connection_cpu_ms": work * 1e3,
+        "warm_up_cpu_ms_each": used / WARM * 1e3,
+        "one_by_one_s": cost * WARM,
         "ideal_s": ideal,
+        "floor_of_cpu_s": floor,
         "warm_up_s": report.seconds,
-        "ratio": report.seconds / ideal,
+        "by_ideal": report.seconds / ideal,
+        "by_floor": report.seconds / max(ideal, floor),
         "first_lease_p50_ms": percentile(first, 0.5) * 1e3,
         "first_lease_p99_ms": percentile(first, 0.99) * 1e3,
     }
 
 
+def cpu() -> float:
+    """Seconds of CPU that this process and the upstream have used."""
+    usage = read_usage((os.getpid(),))
+    return usage.user + usage.system
+
+
 def run(users: int, rate: float, seconds: float) -> dict[str, Any]:
     """Measures everything."""
     times: dict[str, list[float]] = {}
+    with run_upstream(FAR) as (url, context):
+        far = measure_warm_up(url, context)
     with run_upstream() as (url, context):
         warm_up = measure_warm_up(url, context)
         times["no pool"] = let_users_ask(users, rate, seconds, without_pool(url, context))
@@ -178,6 +200,7 @@ def run(users: int, rate: float, seconds: float) -> dict[str, Any]:
         "users": users,
         "rate": rate,
         "warm_up": warm_up,
+        "warm_up_far": far,
         "times_ms": {name: sorted(round(value * 1e3, 3) for value in values) for name, values in times.items()},
     }
 
@@ -227,8 +250,10 @@ def main() -> None:
     (FOLDER / "pool.json").write_text(json.dumps(result) + "\n")
     plot(result, FOLDER / "pool.png")
     print(table(result))
-    for name, value in result["warm_up"].items():
-        print(f"{name}: {value:.3f}")
+    for key in ("warm_up", "warm_up_far"):
+        print(f"\n{key}")
+        for name, value in result[key].items():
+            print(f"  {name}: {value:.3f}")
 
 
 if __name__ == "__main__":
