@@ -24,6 +24,7 @@ SOURCES = [
     "greenws/net/closing.pyx",
     "greenws/net/connection.pyx",
     "greenws/net/control.pyx",
+    "greenws/net/counts.pyx",
     "greenws/net/inflow.pyx",
     "greenws/net/outflow.pyx",
     "greenws/net/pool.pyx",
@@ -31,6 +32,7 @@ SOURCES = [
     "greenws/net/receiver.pyx",
     "greenws/net/sender.pyx",
     "greenws/net/stream.pyx",
+    "greenws/net/survey.pyx",
     "greenws/net/turn.pyx",
 ]
 

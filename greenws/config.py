@@ -126,6 +126,7 @@ class Config:
         drain_timeout: for all of them, and what their handlers have to do then.
         require_warm_up: what cannot be warmed up is tried again until it can, and no connection is accepted before.
         ready_path: a path that answers 200 when this process is to be sent connections, and else 503.
+        metrics: where Prometheus finds metrics: ``"HOST:PORT"`` is a port of their own, ``"/path"`` the application's.
     """
 
     origins: str | tuple[str, ...] | None = None
@@ -155,6 +156,7 @@ class Config:
     drain_timeout: float = 10.0
     require_warm_up: bool = False
     ready_path: str | None = None
+    metrics: str | None = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -196,6 +198,8 @@ def _check_setting(name: str, kind: str, value: object) -> None:
         _check_strings(name, value)
     elif name == "ready_path":
         _check_path(name, value)
+    elif name == "metrics":
+        _check_place(name, value)
     elif kind == "bool":
         _check_bool(name, value)
     elif name == "compression":
@@ -213,6 +217,14 @@ def _check_setting(name: str, kind: str, value: object) -> None:
 def _check_path(name: str, value: object) -> None:
     if value is not None and not (isinstance(value, str) and value.startswith("/")):
         raise ConfigError(f"{name} must be a path like '/ready', not {value!r}")
+
+
+def _check_place(name: str, value: object) -> None:
+    if value is None or isinstance(value, str) and value.startswith("/"):
+        return
+    port = value.rpartition(":")[2] if isinstance(value, str) and ":" in value else ""
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise ConfigError(f"{name} must be an address like '127.0.0.1:9464' or a path like '/metrics', not {value!r}")
 
 
 def _check_bool(name: str, value: object) -> None:

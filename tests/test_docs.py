@@ -217,6 +217,15 @@ def check_gateway(app: Flask, client: Any) -> None:
     assert not app.extensions["greenws"].is_ready
 
 
+def check_observed(app: Flask, client: Any) -> None:
+    with client.connect("/echo/tea") as peer:
+        peer.send("hi")
+        assert peer.receive(timeout=5) == "hi"
+    metrics = app.extensions["greenws"].metrics
+    assert metrics.address is None  # no server serves the application
+    assert metrics.read().values["greenws_messages_sent_total"] == {("/echo/<room>",): 1}
+
+
 CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "README.md:app.py": check_echo,
     "README.md:chat.py": check_chat,
@@ -226,6 +235,7 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/decisions/first-use-opens.md:door.py": check_door,
     "docs/deploy.md:ready.py": check_ready,
     "docs/limits.md:proxied.py": check_proxied,
+    "docs/metrics.md:observed.py": check_observed,
     "docs/pool.md:gateway.py": check_gateway,
     "docs/quickstart.md:app.py": check_page_and_echo,
     "docs/quickstart.md:factory.py": check_factory,

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import gevent
 from gevent.event import Event
@@ -19,6 +21,7 @@ from greenws.client.members import Member, Rules, Waiter
 from greenws.client.report import PoolStats, WarmUp, percentile
 from greenws.errors import ConfigError, PoolTimeout, StateError
 
+POOLS: WeakSet[ConnectionPool] = WeakSet()  # of this process, for metrics
 DEFAULT_SIZE = 100
 EXIT_TIMEOUT = 6.0  # seconds that the end of a with block waits; a connection's close_timeout is 5
 
@@ -130,6 +133,7 @@ class ConnectionPool:
         self._keeper = Keeper(self.urls, rules, options, connect_timeout, on_open)
         self._plan = self._keeper.plan
         self._lease_timeout = lease_timeout
+        POOLS.add(self)
 
     # ---- leases
 
@@ -292,6 +296,12 @@ class ConnectionPool:
     ) -> None:
         """Ends the pool, and waits a few seconds for its connections to close."""
         self.drain(EXIT_TIMEOUT)
+
+    @property
+    def name(self) -> str:
+        """Its URLs without users, passwords and queries: fit for a log or a metric."""
+        parts = map(urlsplit, self.urls)
+        return " ".join(f"{part.scheme}://{part.netloc.rpartition('@')[2]}{part.path}" for part in parts)
 
     @property
     def closed(self) -> bool:

@@ -14,6 +14,7 @@ from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
+from greenws.flaskext.metrics import Metrics, make_metrics
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
 from greenws.net.addresses import Addresses
 from greenws.net.connection import Connection
@@ -47,6 +48,7 @@ class AppState:
         config: its settings.
         registry: its live connections in this process.
         readiness: what it warms up before this process accepts connections.
+        metrics: what is measured and published of it; None when nobody has asked for that.
     """
 
     def __init__(self, app: Flask, config: Config, warm_up: Iterable[Any] | None = None) -> None:
@@ -56,6 +58,7 @@ class AppState:
         self.registry = Registry(config.max_connections, drain_rate=config.drain_rate, addresses=addresses)
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
+        self.metrics: Metrics | None = None
         self._services: dict[str, Service] = {}
         self._adapters: dict[tuple[str | None, ...], MapAdapter] = {}
         self._views_seen = 0
@@ -66,6 +69,8 @@ class AppState:
         else:
             app.wsgi_app = self  # type: ignore[method-assign]
         app.register_error_handler(WebsocketMismatch, self._mismatch)
+        if config.metrics is not None:
+            self.metrics = make_metrics(self, config.metrics)
 
     @property
     def connections(self) -> Iterable[Connection]:
@@ -90,6 +95,11 @@ class AppState:
                 self._service(route, endpoint)
         self.app.url_map.update()
 
+    def routes(self) -> Iterable[tuple[str, Service]]:
+        """Returns the rule of each route that this process has met, with what its connections share."""
+        for endpoint, service in self._services.items():
+            yield next((rule.rule for rule in self.app.url_map.iter_rules(endpoint)), endpoint), service
+
     def serve(self, route: Route, values: dict[str, Any]) -> Any:
         """Runs a WebSocket route inside a Flask request."""
         assert request.endpoint is not None
@@ -103,6 +113,12 @@ class AppState:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI: routes without a request context are served here, everything else by Flask."""
+        if self.metrics is not None:
+            return self.metrics.serve(environ, start_response)
+        return self.answer(environ, start_response)
+
+    def answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answers a request that is not for metrics."""
         if not self.readiness.is_warm:
             self.readiness.begin()
         if self.config.ready_path is not None and environ.get("PATH_INFO") == self.config.ready_path:

@@ -138,6 +138,8 @@ cdef class Closing(Inflow):
         if self.state == CLOSED:
             return 0
         self.result(1006, "")
+        if self.state != CONNECTING:
+            self.service.counts.note_close(self.code)
         self.state = CLOSED
         self.drop()
         self.reactor.wheel.cancel(self)

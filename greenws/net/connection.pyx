@@ -87,6 +87,7 @@ cdef class Connection(Closing):
             close_descriptor(fd)
             raise self.closed_error()
         self.state = CLOSING if self.close_sent else OPEN
+        self.service.counts.opened += 1
         self.opener = None
         queued = self.outbox
         self.outbox = None
@@ -248,6 +249,7 @@ cdef class Connection(Closing):
         if self.outbox is not None and self.outbox.over_since:
             if now - self.outbox.over_since >= limit:
                 self.hit("write_timeout")
+                self.service.counts.too_slow += 1
                 self.result(1008, "reads too slowly")
                 self.finish()
                 return 0

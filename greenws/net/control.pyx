@@ -93,6 +93,7 @@ cdef class Control(Outflow):
 
     cdef bytes _next_ping(self):
         self.ping_number += 1
+        self.service.counts.pings += 1
         return self.ping_number.to_bytes(4, "big")
 
     cdef int start_ping(self) except -1:
@@ -105,9 +106,11 @@ cdef class Control(Outflow):
         now = time.monotonic()
         if self.ping_time and payload == self.ping_number.to_bytes(4, "big"):
             self.latency = now - self.ping_time
+            self.service.counts.latency.add(self.latency)
             self.ping_time = 0
         entry = self.extras.pings.get(payload) if self.extras is not None else None
         if entry is not None and entry[2] is None:
             self.latency = entry[2] = now - entry[1]
+            self.service.counts.latency.add(self.latency)
             run_greenlet(entry[0])
         return 0

@@ -12,6 +12,7 @@ cdef class Receiver(Control):
     cdef Py_ssize_t waiting_size  # of the messages in first and rest
     cdef object receiver  # the greenlet inside receive
     cdef object opener  # finishes the upgrade at the first use of a blocking-style connection
+    cdef long long taken_at  # nanoseconds: when a view took its last message; 0 if that is not measured
     cdef unsigned int partial_since
     cdef unsigned int beat_tick, ping_tick  # when the heartbeat decides next, when it began to wait for an answer
     cdef unsigned int streams  # how many have been begun

@@ -15,6 +15,7 @@ from greenws.net.wheel import TICK
 from greenws.protocol.events import Chunk, Pause
 
 from greenws.net.control cimport Control
+from greenws.net.counts cimport Counts, nanoseconds
 from greenws.net.pool cimport HandlerPool
 from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
@@ -97,6 +98,9 @@ cdef class Receiver(Control):
             raise StateError("another greenlet is already receiving from this connection")
         if self.state == CONNECTING:
             self.before_io()
+        if self.taken_at:
+            self.service.counts.handled(self.taken_at)
+            self.taken_at = 0
         if self.service.between is not None:
             self.service.between(self)
         if self.in_stream:
@@ -108,7 +112,11 @@ cdef class Receiver(Control):
                     self.wait_for_message()
                 else:
                     self._wait_for_message_until(timeout)
-        return END if self.first is None else self.take_first()
+        if self.first is None:
+            return END
+        if self.service.counts.is_timed:
+            self.taken_at = nanoseconds()
+        return self.take_first()
 
     cdef object take_first(self):
         message = self._pop()
@@ -167,6 +175,7 @@ cdef class Receiver(Control):
     cdef int received(self, bytearray data, Py_ssize_t size) except -1:
         cdef MessageDecoder decoder = self.decoder
         self.seen = True
+        self.service.counts.received_bytes += size
         if self.failed:
             return 0
         if decoder is None:
@@ -220,17 +229,20 @@ cdef class Receiver(Control):
     cdef Py_ssize_t _skip(self, object chunk) except -1:
         """Drops a chunk of a stream that nobody reads any more, and returns how much that was."""
         self.skipping = not chunk.is_last
+        self.service.counts.received += chunk.is_last
         self.partial_since = 0
         return len(chunk)
 
     cdef int _hold(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1:
         """Stops reading. What has been read waits, and so does what the decoder has more to say."""
         self.backlog = bytes(data[decoder._at : size])
+        self.service.counts.received_bytes -= size - decoder._at  # until it is read on
         return self.pause()
 
     cdef int _push(self, object message) except -1:
         if self.close_sent:
             return 0  # nobody waits for it any more
+        self.service.counts.received += 1 if type(message) is not Chunk else message.is_last
         self.last_message = self.reactor.wheel.tick
         self.waiting_size += len(message)
         self.partial_since = 0  # what follows is another message, with a time of its own
@@ -277,6 +289,8 @@ cdef class Receiver(Control):
 
     cdef int work(self) except -1:
         """In a greenlet of the pool: handles all messages that wait, then the end if it has come."""
+        cdef Counts counts = self.service.counts
+        cdef long long begin = nanoseconds() if counts.is_timed else 0
         try:
             while self.first is not None:
                 message = self._pop()
@@ -284,6 +298,8 @@ cdef class Receiver(Control):
                 self.handle(message)
                 if self.in_stream:
                     self.leave_stream()
+                if counts.is_timed:
+                    begin = counts.handled(begin)
             if self.state == CLOSED and self.opened and not self.told:
                 self.told = True
                 self.handle(END)

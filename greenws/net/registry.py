@@ -41,6 +41,7 @@ class Registry:
         is_draining: no new connections are taken.
         limits: how often each limit was hit, by its setting's name. A server counts here, too, what it refuses before
             it hears of the application. An increment that two threads make at once may be lost.
+        refusals: how often a server refused a request head, by the HTTP status of the answer.
         close_code: what a connection is told that is made nevertheless.
         views: the greenlets of blocking-style views, which have something to do after the end of their connection.
     """
@@ -50,6 +51,7 @@ class Registry:
         self.addresses = addresses or Addresses()
         self.is_draining = False
         self.limits: Counter[str] = Counter()
+        self.refusals: Counter[int] = Counter()
         self.close_code: int = CloseCode.GOING_AWAY
         self.views: set[Any] = set()
         self._drain_rate = drain_rate
@@ -67,6 +69,10 @@ class Registry:
     def __iter__(self) -> Iterator[Connection]:
         """Iterates over those that are connected now; connections may come and go meanwhile."""
         return iter([connection for connection in self._live if not connection.is_connecting])
+
+    def everyone(self) -> list[Connection]:
+        """Returns all connections, with those whose upgrade is under way and the last moments of others."""
+        return list(self._live)
 
     def _add_counted(self, connection: Connection) -> None:
         self._live.add(connection)

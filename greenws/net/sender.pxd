@@ -1,3 +1,4 @@
+from greenws.net.counts cimport Counts
 from greenws.net.stream cimport Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.messages cimport MessageDecoder
@@ -13,6 +14,7 @@ cdef class Service:
     cdef public object on_message, on_stream, on_close, on_error, between, around, dumps, loads
     cdef readonly bint is_server
     cdef public bint ends_quietly
+    cdef readonly Counts counts
     cdef MessageDecoder spare
     cdef Py_ssize_t high_water, inbox_size
     cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks
@@ -32,10 +34,12 @@ cdef class Sender(Stream):
     cdef int hit(self, str limit) except -1
     cdef object closed_error(self)
     cdef int check_open(self) except -1
+    cdef int write_whole(self, bytes frame) except -1
     cdef int push_latest(self) except -1
     cdef int wait_for_room(self) except -1
     cdef int write_offered(self, bytes frame, bytes payload) except -1
     cdef int before_io(self) except -1
     cdef int offer(self, bytes frame, int policy, bytes payload) except -1
     cdef int _over_the_mark(self) except -1
+    cdef int _too_slow(self, int policy) except -1
     cdef int wake_writers(self) except -1

@@ -5,6 +5,7 @@ from typing_extensions import Buffer
 
 from greenws.config import Config
 from greenws.net.connection import Connection
+from greenws.net.counts import Counts
 from greenws.net.heartbeat import Rhythm
 from greenws.net.message_stream import MessageStream
 from greenws.net.registry import Registry
@@ -47,6 +48,8 @@ class Service:
     def rhythm(self) -> Rhythm | None: ...
     @property
     def is_server(self) -> bool: ...
+    @property
+    def counts(self) -> Counts: ...
 
 class Sender(Stream):
     @property

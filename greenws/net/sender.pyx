@@ -16,6 +16,7 @@ from libc.string cimport memcpy
 
 from greenws.errors import ConnectionClosed, StateError
 
+from greenws.net.counts cimport Counts
 from greenws.net.reactor cimport current_greenlet, run_greenlet
 from greenws.net.stream cimport Outbox, Stream
 from greenws.net.turn cimport Turn
@@ -81,6 +82,7 @@ cdef class Service:
 
     Attributes:
         rhythm: of the heartbeat, or None.
+        counts: what has happened on the route.
         ends_quietly: a loop over the messages just ends, whatever ended the connection, because another one follows.
     """
 
@@ -98,6 +100,7 @@ cdef class Service:
         self.around = around
         self.dumps = dumps
         self.loads = loads
+        self.counts = Counts(config.metrics is not None)
         self.high_water = config.high_water_mark
         self.inbox_size = config.inbox_size
         self.write_ticks = in_ticks(config.write_timeout)
@@ -154,11 +157,15 @@ cdef class Sender(Stream):
         cdef unsigned int key
         cdef bytearray large, head = self.reactor.head
         cdef unsigned char* masked = masked_here
+        if first & 0x88 == 0x80:  # the end of a message, and no control frame
+            self.service.counts.sent += 1
         if self.service.is_server:
             n = write_header(head, 0, first, size, False, 0)
+            self.service.counts.sent_bytes += n + size
             return self.write(<const unsigned char*> <char*> head, n, payload, size)
         key = random_key()
         n = write_header(head, 0, first, size, True, key)
+        self.service.counts.sent_bytes += n + size
         if size > MASKED:
             large = PyByteArray_FromStringAndSize(NULL, size)
             masked = <unsigned char*> PyByteArray_AS_STRING(large)
@@ -225,11 +232,17 @@ cdef class Sender(Stream):
         """Sends a value as a text message of JSON, made by Flask's JSON provider on a server. See ``send``."""
         self.send(self.service.dumps(value), compress)
 
+    cdef int write_whole(self, bytes frame) except -1:
+        """Writes a message that has been made a frame elsewhere."""
+        self.service.counts.sent += 1
+        self.service.counts.sent_bytes += PyBytes_GET_SIZE(frame)
+        return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+
     cdef int push_latest(self) except -1:
         """What waits as the latest leaves before anything newer."""
         cdef bytes frame = self.outbox.latest
         self.outbox.latest = None
-        return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+        return self.write_whole(frame)
 
     cdef int wait_for_room(self) except -1:
         cdef Outbox outbox
@@ -256,6 +269,7 @@ cdef class Sender(Stream):
 
     cdef int _over_the_mark(self) except -1:
         self.hit("high_water_mark")
+        self.service.counts.high_water += 1
         self.outbox.over_since = self.reactor.wheel.tick or 1
         self.reactor.wheel.schedule_sooner(self, self.service.write_ticks * TICK)
         return 0
@@ -273,11 +287,14 @@ cdef class Sender(Stream):
         self.last_message = self.reactor.wheel.tick
         if self.turn is not None and self.turn.owner is not None:
             size = self.turn.size + (0 if outbox is None else outbox.size())
+            if policy == LATEST_POLICY and self.turn.has_latest:
+                self.service.counts.dropped += 1
             if self.turn.hold(frame, payload, size < self.service.high_water, policy == LATEST_POLICY):
                 return 1
-            return 2 if policy == CLOSE_POLICY else 0
+            return self._too_slow(policy)
         if outbox is not None and outbox.latest is not None:
             if policy == LATEST_POLICY:
+                self.service.counts.dropped += 1
                 outbox.latest = frame
                 return 1
             self.push_latest()
@@ -290,13 +307,20 @@ cdef class Sender(Stream):
             if policy == LATEST_POLICY:
                 outbox.latest = frame
                 return 1
-            return 2 if policy == CLOSE_POLICY else 0
+            return self._too_slow(policy)
         self.write_offered(frame, payload)
         return not self.broken
 
+    cdef int _too_slow(self, int policy) except -1:
+        if policy == CLOSE_POLICY:
+            self.service.counts.too_slow += 1
+            return 2
+        self.service.counts.dropped += 1
+        return 0
+
     cdef int write_offered(self, bytes frame, bytes payload) except -1:
         if payload is None:
-            return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+            return self.write_whole(frame)
         payload = self.deflate.encode(payload)
         return self.write_frame(
             <unsigned char> PyBytes_AS_STRING(frame)[0] | RSV1, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))

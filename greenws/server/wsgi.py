@@ -142,6 +142,7 @@ class WSGIServer(pywsgi.WSGIServer):
     Attributes:
         limits: how often each limit of request heads was hit, by its setting's name. It is the counter of the
             application's GreenWS extension, where there is one.
+        refusals: how often a request head was refused, by the status of the answer. Likewise.
 
     Example:
         ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
@@ -164,6 +165,7 @@ class WSGIServer(pywsgi.WSGIServer):
         state = state_of(application)
         self.config = config or (Config() if state is None else state.config)
         self.limits: Counter[str] = Counter() if state is None else state.registry.limits
+        self.refusals: Counter[int] = Counter() if state is None else state.registry.refusals
         self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
         self.socket_options = socket_options or DEFAULT_OPTIONS
         check(self.socket_options)
@@ -174,6 +176,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
         self._readiness: Readiness | None = None if state is None else state.readiness
+        self._metrics: Any = None if state is None else state.metrics
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -195,6 +198,8 @@ class WSGIServer(pywsgi.WSGIServer):
         """Opens the listening socket and accepts connections. Does not block."""
         self.is_stopping = False
         super().start()
+        if self._metrics is not None:
+            self._metrics.begin(self)
 
     def start_accepting(self) -> None:
         """Accepts connections, once the application is warm. A full pool does not stop that: it is for requests."""
@@ -308,6 +313,8 @@ class WSGIServer(pywsgi.WSGIServer):
             registry.drain(max(0.0, drained - time.monotonic()), registry.close_code)  # those that came meanwhile
             registry.take_again()  # the application may be served again, by another server
         super().stop(max(0.0, until - time.monotonic()))
+        if self._metrics is not None:
+            self._metrics.end(self)
 
     def _await_heads(self, until: float) -> None:
         """Lets those who have just connected say what they want, and drops who does not."""
@@ -322,7 +329,8 @@ class WSGIServer(pywsgi.WSGIServer):
     # ---- counts and logs
 
     def count(self, error: RequestError) -> None:
-        """Counts the limit that led to a refusal, if it was one."""
+        """Counts a request head that is refused, and the limit that led to it, if it was one."""
+        self.refusals[error.status] += 1
         if error.limit is not None:
             self.limits[error.limit] += 1
 

@@ -19,13 +19,17 @@ START_TIMEOUT = 20  # seconds
 
 @contextmanager
 def run(
-    *options: str, command: tuple[str, ...] = ("-c", "from greenws.cli import main; main()", "run"), **environ: str
+    *options: str,
+    command: tuple[str, ...] = ("-c", "from greenws.cli import main; main()", "run"),
+    app: str = APP,
+    **environ: str,
 ) -> Iterator[SimpleNamespace]:
     """Runs ``greenws run`` until the block ends.
 
     Args:
         options: further ones, of gunicorn, too.
         command: what Python is given in place of it.
+        app: what is served.
         environ: for the processes.
 
     Yields:
@@ -35,7 +39,7 @@ def run(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.NamedTemporaryFile() as log:
-        arguments = [*command, f"--bind=127.0.0.1:{port}", *options, APP]
+        arguments = [*command, f"--bind=127.0.0.1:{port}", *options, app]
         process = subprocess.Popen(
             [sys.executable, *arguments], cwd=ROOT, stdout=log, stderr=log, env=os.environ | environ
         )
