@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from flask import Flask, Response, make_response, request
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from greenws.config import Compression
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
 from greenws.flaskext.context import for_messages, for_the_end, run_in_context
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.view import View, before_wait
 from greenws.net.connection import Connection
 from greenws.net.sender import Service
-from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
-from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
-from greenws.protocol.origin import is_origin_allowed
-from greenws.server.handover import claim
+from greenws.server.admission import admit
 
 if TYPE_CHECKING:
     from greenws.flaskext.state import AppState
-
-RETRY_AFTER = "5"  # seconds, for a server that is full or going away
 
 
 class Route:
@@ -72,54 +65,19 @@ class Route:
         )
 
 
-@cache
-def _environ_key(name: str) -> str:
-    key = name.upper().replace("-", "_")
-    return key if key == "CONTENT_LENGTH" else "HTTP_" + key
-
-
-def prepare(state: AppState, service: Service, environ: Mapping[str, Any]) -> tuple[Connection, list[tuple[str, str]]]:
-    """Checks an upgrade request and makes the connection for it.
+def prepare(service: Service, environ: Mapping[str, Any]) -> tuple[Connection, list[tuple[str, str]]]:
+    """Checks an upgrade request and makes the connection for it, which the server will hand the descriptor to.
 
     Returns:
-        The connection, which the server will hand the descriptor to, and the headers of the 101.
+        The connection, and the headers of the 101.
 
     Raises:
         HandshakeError: the request is refused.
         UnsupportedServer: the server cannot hand the connection over.
     """
-
-    def get(name: str) -> str | None:
-        return environ.get(_environ_key(name))
-
-    asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
-    upgrade = claim(environ)
-    config = service.config
-    addresses, address = state.registry.addresses, environ.get("REMOTE_ADDR")
-    if wait := addresses.wait(address):
-        limit = "max_address_connections" if addresses.is_full(address) else "max_address_rate"
-        text = "too many connections from this address"
-        raise HandshakeError(429, text, [("Retry-After", str(wait))], limit=limit)
-    if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
-        raise HandshakeError(403, "this origin may not connect", limit="origins")
-    if state.registry.is_refusing:
-        full = "max_connections" if state.registry.is_full else None
-        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=full)
-    subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols)
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    deflate, extensions = agree(asked, config.deflate) if config.compression else (None, None)
-    conn = Connection(service, path, environ.get("REMOTE_ADDR"), subprotocol, deflate=deflate)
-    upgrade.connection = conn
-    return conn, upgrade_headers(asked, subprotocol, extensions)
-
-
-def agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:
-    """Returns how a connection compresses and the header that says so; twice None if the peer offers nothing we can."""
-    chosen = choose_offer(asked.extensions, options) if options is not None else None
-    if options is None or chosen is None:
-        return None, None
-    agreement, header = chosen
-    return make_deflate(agreement, options, is_server=True), header
+    conn, headers, hand_over = admit(service, environ)
+    hand_over.connection = conn
+    return conn, headers
 
 
 class UpgradeResponse(Response):
@@ -153,7 +111,7 @@ def error_answer(state: AppState, error: RequestError | UnsupportedServer) -> Re
 def serve(state: AppState, route: Route, service: Service, values: dict[str, Any]) -> Any:
     """The Flask view of a route: runs inside the request, and returns its response."""
     try:
-        conn, headers = prepare(state, service, request.environ)
+        conn, headers = prepare(service, request.environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(state, error)
     opened = False
@@ -174,7 +132,7 @@ def serve_lean(
 ) -> Any:
     """The same without a Flask request: an app context is all there is."""
     try:
-        conn, headers = prepare(state, service, environ)
+        conn, headers = prepare(service, environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(state, error)(environ, start_response)
     try:

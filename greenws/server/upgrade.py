@@ -71,7 +71,7 @@ class Upgrade(Job):
             environ["wsgi.input_terminated"] = True
             environ["greenws.upgrade"] = self
             try:
-                body = _collect(server.application(environ, self.start_response))
+                body = collect(server.handler_class.run_upgrade(server, environ, self.start_response))
                 if self.status.startswith("101") and not self.is_done:
                     self.open()
             except ConnectionClosed:
@@ -146,7 +146,8 @@ class Upgrade(Job):
             self._fd = -1
 
 
-def _collect(result: Iterable[bytes]) -> bytes:
+def collect(result: Iterable[bytes]) -> bytes:
+    """Returns the whole body of a WSGI application's answer, and lets the application know that it was read."""
     try:
         return b"".join(result)
     finally:

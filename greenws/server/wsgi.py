@@ -14,7 +14,7 @@ import os
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -94,6 +94,13 @@ class WSGIHandler(pywsgi.WSGIHandler):
     head: RequestHead
     response_headers: list[tuple[bytes, bytes]]
 
+    @classmethod
+    def run_upgrade(
+        cls, server: WSGIServer, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Runs the application for an upgrade request, for which no handler is made."""
+        return server.application(environ, start_response)  # type: ignore[no-any-return]
+
     def handle_request(self, head: RequestHead) -> bool:
         """Runs the application and sends its response. Returns whether the connection can be used again."""
         self.head = head
@@ -148,7 +155,7 @@ class WSGIServer(pywsgi.WSGIServer):
         ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
     """
 
-    handler_class = WSGIHandler
+    handler_class: type[WSGIHandler] = WSGIHandler
     warm_up_spread = 0.0  # seconds, for a server of several processes
     address: Any  # as the socket module has it: a tuple for TCP, a path for a Unix socket
 

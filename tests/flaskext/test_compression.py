@@ -94,7 +94,7 @@ def test_the_101_says_what_was_agreed_on(
 def test_a_client_refuses_an_answer_to_another_offer(
     app: Flask, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import greenws.flaskext.route as module
+    import greenws.server.admission as module
 
     make = module.choose_offer
     monkeypatch.setattr(module, "choose_offer", lambda *args: (make(*args)[0], "permessage-deflate; x"))  # type: ignore[index]

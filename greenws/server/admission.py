@@ -1,0 +1,83 @@
+"""Decides about an upgrade request: whether it is a handshake, where it comes from, and whether there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from greenws.config import Compression
+from greenws.errors import HandshakeError
+from greenws.net.connection import Connection
+from greenws.net.sender import Service
+from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
+from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.origin import is_origin_allowed
+from greenws.server.handover import HandOver, claim
+
+RETRY_AFTER = "5"  # seconds, for a server that is full or going away
+
+
+class Admission(NamedTuple):
+    """An upgrade request that may be accepted.
+
+    Attributes:
+        connection: not open yet. Who does not open it must ``abandon`` it.
+        headers: of the 101.
+        hand_over: gets the connection, as its ``connection``, when the 101 is about to leave.
+    """
+
+    connection: Connection
+    headers: list[tuple[str, str]]
+    hand_over: HandOver
+
+
+@cache
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key == "CONTENT_LENGTH" else "HTTP_" + key
+
+
+def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[str] | None = None) -> Admission:
+    """Checks an upgrade request and makes the connection for it. Does not block.
+
+    Args:
+        service: what the connection belongs to: its settings and its registry decide.
+        environ: of the request.
+        subprotocols: served for this request, best first; the service's when None.
+
+    Raises:
+        HandshakeError: the request is refused.
+        UnsupportedServer: the server cannot hand the connection over.
+    """
+
+    def get(name: str) -> str | None:
+        return environ.get(_environ_key(name))
+
+    asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
+    hand_over = claim(environ)
+    config, registry = service.config, service.registry
+    addresses, address = registry.addresses, environ.get("REMOTE_ADDR")
+    if wait := addresses.wait(address):
+        limit = "max_address_connections" if addresses.is_full(address) else "max_address_rate"
+        text = "too many connections from this address"
+        raise HandshakeError(429, text, [("Retry-After", str(wait))], limit=limit)
+    if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
+        raise HandshakeError(403, "this origin may not connect", limit="origins")
+    if registry.is_refusing:
+        full = "max_connections" if registry.is_full else None
+        raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=full)
+    subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols if subprotocols is None else subprotocols)
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    deflate, extensions = _agree(asked, config.deflate) if config.compression else (None, None)
+    conn = Connection(service, path, address, subprotocol, deflate=deflate)
+    return Admission(conn, upgrade_headers(asked, subprotocol, extensions), hand_over)
+
+
+def _agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:
+    """Returns how a connection compresses and the header that says so; twice None if the peer offers nothing we can."""
+    chosen = choose_offer(asked.extensions, options) if options is not None else None
+    if options is None or chosen is None:
+        return None, None
+    agreement, header = chosen
+    return make_deflate(agreement, options, is_server=True), header
