@@ -1,0 +1,1 @@
+"""Applications written for other libraries, on our connections. One module for each library."""
