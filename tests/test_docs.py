@@ -226,6 +226,22 @@ def check_observed(app: Flask, client: Any) -> None:
     assert metrics.read().values["greenws_messages_sent_total"] == {("/echo/<room>",): 1}
 
 
+def check_geventwebsocket(app: Any, client: Any) -> None:
+    with client.connect("/chat") as ada, client.connect("/chat") as bob:
+        for peer in (ada, bob):
+            peer.send("hi")
+        assert [peer.receive(timeout=5) for peer in (ada, bob)] == ["hi"] * 2
+
+
+def check_socketio(app: Any, client: Any) -> None:
+    with client.connect("/socket.io/?EIO=4&transport=websocket", origin="http://localhost") as peer:
+        assert peer.receive(timeout=5).startswith("0{")
+        peer.send("40")
+        assert peer.receive(timeout=5).startswith("40{")
+        peer.send('42["shout","hi"]')
+        assert peer.receive(timeout=5) == '42["shouted","hi"]'
+
+
 CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "README.md:app.py": check_echo,
     "README.md:chat.py": check_chat,
@@ -234,6 +250,10 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/connection.md:ask.py": check_ask,
     "docs/decisions/first-use-opens.md:door.py": check_door,
     "docs/deploy.md:ready.py": check_ready,
+    "docs/from-flask-sock.md:app.py": check_echo,
+    "docs/from-flask-socketio.md:app.py": check_socketio,
+    "docs/from-flask-socketio.md:plain.py": check_socketio,
+    "docs/from-gevent-websocket.md:app.py": check_geventwebsocket,
     "docs/limits.md:proxied.py": check_proxied,
     "docs/metrics.md:observed.py": check_observed,
     "docs/pool.md:gateway.py": check_gateway,
@@ -260,7 +280,7 @@ def test_no_page_has_two_examples_of_one_name() -> None:
 def test_application_does_what_its_page_says(block: Block, folder: Path) -> None:
     module = load(folder / block.name)
     app = module.create_app() if hasattr(module, "create_app") else module.app
-    CHECKS[str(block)](app, app.extensions["greenws"].test_client())
+    CHECKS[str(block)](app, TestClient(app))
 
 
 @pytest.mark.slow
