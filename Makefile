@@ -108,6 +108,10 @@ $(VENV)/.bench: $(VENV)/.dev
 capacity-100k: setup ## 100,000 connections on this machine, held for a minute (Linux; 2 GB of memory; ARGS="--connections 19000 --workers 1")
 	@$(bin)/python -m benchmarks.hundred_thousand $(ARGS)
 
+.PHONY: capacity
+capacity: $(VENV)/.bench ## ten thousand connections by locust, held and measured: a report as one HTML page, 5 minutes (Linux)
+	@ulimit -n 20000 && $(bin)/python -m capacity $(ARGS)
+
 .PHONY: autobahn autobahn-short
 autobahn: setup .cache/autobahn/wstest ## Autobahn|Testsuite, all cases, as server and as client: an hour (x86-64 Debian)
 	@$(bin)/python -m tests.interop.autobahn.run $(ARGS)

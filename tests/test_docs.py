@@ -34,10 +34,12 @@ from greenws import (
 )
 from greenws.flaskext.testing import TestClient, UpgradeRefused
 from greenws.server import WSGIServer
+from tests.interop.serving import serve
+from tests.locust.running import run_locust
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "examples" / "README.md"]
-PAGES += [ROOT / "SECURITY.md", ROOT / "THREAT_MODEL.md"]
+PAGES += [ROOT / "SECURITY.md", ROOT / "THREAT_MODEL.md", ROOT / "locustfiles" / "README.md"]
 
 # Runs a program up to the point where it would serve for ever.
 AS_A_PROGRAM = """
@@ -81,7 +83,8 @@ BLOCKS = list(find_blocks())
 TESTS = [block for block in BLOCKS if block.name.startswith("test_")]
 PROGRAMS = [block for block in BLOCKS if ".serve_forever()" in block.source]
 CLIENTS = [block for block in BLOCKS if "ws://127.0.0.1:8000" in block.source]
-APPS = [block for block in BLOCKS if block not in TESTS and block not in PROGRAMS and block not in CLIENTS]
+LOADS = [block for block in BLOCKS if "greenws.locust" in block.source]
+APPS = [block for block in BLOCKS if block not in (*TESTS, *PROGRAMS, *CLIENTS, *LOADS)]
 
 
 @pytest.fixture
@@ -325,6 +328,23 @@ def test_client_gets_its_echo(block: Block, tmp_path: Path, capsys: pytest.Captu
         server.stop(1)
 
 
+@pytest.fixture(scope="module")
+def demo() -> Iterator[str]:
+    with serve("greenws.demo.app:create_app") as server:
+        yield server.url("")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(50)
+@pytest.mark.parametrize("block", LOADS, ids=str)
+def test_load_test_runs(block: Block, folder: Path, demo: str) -> None:
+    options = () if "Stages" in block.source else ("-t", "2s")
+    run = run_locust(folder / block.name, demo, folder / "run", "-u", "2", "-r", "2", *options, "--max-fail-ratio", "0")
+    assert run.code == 0, run.log
+    assert "Traceback" not in run.log
+    assert run.connections["total"]["received"]
+
+
 # ---- links
 
 
@@ -425,6 +445,12 @@ def test_the_table_of_socket_options_has_each_with_its_default() -> None:
 def test_the_policies_of_broadcast_are_those_there_are() -> None:
     policies = get_args(get_type_hints(broadcast)["policy"])
     assert [name.strip('"') for name in rows("README.md", "policy")] == list(policies)
+
+
+def test_the_table_of_thresholds_has_each_option() -> None:
+    source = (ROOT / "greenws" / "locust" / "thresholds.py").read_text(encoding="utf-8")
+    options = list(dict.fromkeys(re.findall(r'"(--[a-z0-9-]+)"', source)))
+    assert [option.split()[0] for option in rows("docs/load-testing.md", "option")] == options
 
 
 # ---- the commands

@@ -1,0 +1,1 @@
+"""Ten thousand connections on one machine, measured while they are open: ``python -m capacity``."""
