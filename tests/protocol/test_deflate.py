@@ -575,3 +575,41 @@ def test_what_is_as_large_as_it_may_get_is_read(codec: SimpleNamespace) -> None:
     whole, parts = frame(TEXT | RSV1, payload), frame(BEGIN_TEXT | RSV1, payload[:99]) + frame(LAST, payload[99:])
     for wire in (whole, parts):
         assert decode(codec, [wire], extension=sides(codec)[0], max_size=64) == ["!"]
+
+
+def test_each_message_is_counted_from_nothing(codec: SimpleNamespace) -> None:
+    wire = frame(0x82 | RSV1, bomb(64)) * 3
+    assert decode(codec, [wire], extension=sides(codec)[0], max_size=64) == [bytes(64)] * 3
+
+
+class Noting:
+    """One side, and the most that it had inflated, or was asked to inflate, of one message."""
+
+    def __init__(self, side: Any) -> None:
+        self._side = side
+        self.most = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inflation, name)
+
+    def begin(self) -> Noting:
+        self._inflation = self._side.begin()
+        self._got = 0
+        return self
+
+    def read(self, size: int) -> bytes:
+        self.most = max(self.most, self._got + size)
+        part: bytes = self._inflation.read(size)
+        self._got += len(part)
+        return part
+
+
+def test_no_more_is_inflated_than_a_message_may_be_large(codec: SimpleNamespace) -> None:
+    """The bomb is behind so much that this has been inflated before."""
+    noise, limit = random.Random(3).randbytes(200_000), 250_000
+    stream = zlib.compressobj(1, zlib.DEFLATED, -15)
+    deflated = stream.compress(noise) + stream.flush(zlib.Z_SYNC_FLUSH) + bomb(1_000_000)
+    side = Noting(sides(codec)[0])
+    wire = frame(0x82 | RSV1, deflated)
+    assert decode(codec, [wire], extension=side, max_size=limit) == [("error", 1009)]
+    assert limit < side.most <= limit + 1
