@@ -9,16 +9,14 @@ import argparse
 import resource
 import shutil
 import sys
-import time
 from pathlib import Path
 
-from capacity.outcome import Outcome, read_outcome
+from capacity.outcome import Outcome
 from capacity.page import figures, page
 from capacity.plan import Plan
-from capacity.processes import ROOT, locust, server
-from capacity.sampling import Samples, noted, watch
+from capacity.processes import ROOT
+from capacity.run import run
 
-SELDOM = 10  # seconds between lines of progress in a log
 SPARE = 500  # descriptors beside those of connections
 
 
@@ -42,42 +40,12 @@ def main() -> int:
     return int(not all(outcome.is_good for outcome in outcomes))
 
 
-def run(plan: Plan, workers: int, folder: Path) -> Outcome:
-    """Runs one server and the load against it. Blocks for as long as that takes."""
-    print(f"\n{workers} {'worker' if workers == 1 else 'workers'}, {plan.connections:,} connections", flush=True)
-    samples = Samples()
-    with server(workers, folder) as (pid, port), locust(plan, port, folder) as load:
-        began = time.monotonic()
-        for row in watch(pid, load.pid, lambda: load.poll() is None):
-            samples.add(row)
-            _show(row, time.monotonic() - began, plan)
-        load.wait()
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    if not (folder / "connections.json").exists():
-        sys.exit(f"locust ended with {load.returncode}; see {folder / 'locust.log'}")
-    return read_outcome(plan, workers, samples, noted(folder), folder)
-
-
-def _show(row: dict[str, float], seconds: float, plan: Plan) -> None:
-    """Writes one line over the one before, on a terminal; elsewhere a line now and then."""
-    line = (
-        f"{seconds:4.0f} of about {plan.seconds + 5:.0f} s   descriptors {row['descriptors']:6,.0f}   "
-        f"server {row['server_cpu']:4.0%} of a core, {row['server_pss'] / 2**20:4.0f} MB   "
-        f"locust {row['load_cpu']:4.0%}, {row['load_pss'] / 2**20:4.0f} MB"
-    )
-    if sys.stderr.isatty():
-        print(f"\r{line}", end="", file=sys.stderr, flush=True)
-    elif round(seconds) % SELDOM == 0:
-        print(line, file=sys.stderr, flush=True)
-
-
 def _tell(outcome: Outcome) -> None:
     for criterion in outcome.criteria():
         mark = "ok  " if criterion.is_met else "MISS"
-        print(f"  {mark}  {criterion.what:40} {criterion.found:>14}   wanted {criterion.wanted}")
+        print(f"  {mark}  {criterion.what:44} {criterion.found:>14}   wanted {criterion.wanted}")
     for name, value in figures(outcome).items():
-        print(f"        {name:40} {value:>14}")
+        print(f"        {name:44} {value:>14}")
     sys.stdout.flush()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 
 from capacity.plan import Plan
 from capacity.sampling import Samples
+from capacity.scrape import LAG_COLUMNS, bound_of
 
 SETTLING = 2.0  # seconds of the hold that the scenario still counts as the ramp's
 RATE_SHARE = 0.95  # of the rate that was asked for; with less the p99 is that of another load
@@ -32,8 +34,9 @@ class Outcome:
     Attributes:
         plan: what was asked for.
         workers: of the server.
-        samples, noted, connections, latency: how things went over time: of the processes, by the workers, by locust's
-            users, and its percentiles over ten seconds each.
+        base: bytes of the server before anybody connected.
+        samples: how things went over time: of the processes, and of what the server says of itself.
+        connections, latency: how they went for locust's users, and its percentiles over ten seconds each.
         total: locust's counts at the end.
         most_open: connections at once.
         failures: in all of locust's rows.
@@ -43,8 +46,8 @@ class Outcome:
 
     plan: Plan
     workers: int
+    base: float
     samples: Samples
-    noted: Samples
     connections: Samples
     latency: Samples
     total: dict[str, Any]
@@ -57,12 +60,6 @@ class Outcome:
     def began(self) -> float:
         """When locust's first sample was taken, in seconds since 1970."""
         return (self.connections["at"] or self.samples["at"] or [0.0])[0]
-
-    @property
-    def base(self) -> float:
-        """Bytes of the server before anybody connected."""
-        pairs = zip(self.samples["at"], self.samples["server_pss"], strict=True)
-        return max((pss for at, pss in pairs if at < self.began - 1), default=0.0)
 
     @property
     def rate(self) -> float:
@@ -85,12 +82,28 @@ class Outcome:
                 return milliseconds
         return float("inf")
 
-    def during_hold(self, name: str, source: Samples | None = None) -> list[float]:
-        """Returns samples that were taken while all were open: of the processes, or of another source."""
+    def during_hold(self, name: str, settling: float = 0.0) -> list[float]:
+        """Returns the samples that are known of the time when all were open, but for its first ``settling`` seconds."""
         first, last = self.hold
-        source = source or self.samples
-        pairs = zip(source["at"], source[name], strict=True)
-        return [value for at, value in pairs if first <= at <= last]
+        pairs = zip(self.samples["at"], self.samples[name], strict=True)
+        return [value for at, value in pairs if first + settling <= at <= last and not math.isnan(value)]
+
+    @property
+    def open_by_server(self) -> float:
+        """Connections as the server counts them, while all were open: the count that was furthest from that; or NaN."""
+        counts = self.during_hold("open", SETTLING)
+        return max(counts, key=lambda count: abs(count - self.plan.connections), default=math.nan)
+
+    def last(self, name: str) -> float:
+        """Returns the last value that is known; NaN when none is."""
+        return next((value for value in reversed(self.samples[name]) if not math.isnan(value)), math.nan)
+
+    def hub_lag(self, share: float) -> float:
+        """Returns the bound in seconds that ``share`` of the workers' timers were not later than; NaN when unknown."""
+        counts = {bound: self.during_hold(name) for bound, name in LAG_COLUMNS.items()}
+        if not counts[math.inf]:
+            return math.nan
+        return bound_of({bound: values[-1] - values[0] for bound, values in counts.items()}, share)
 
     @property
     def memory(self) -> float:
@@ -102,12 +115,13 @@ class Outcome:
         """Returns what must hold, and whether it does."""
         plan, p99 = self.plan, self.percentile(0.99)
         faults = self.failures + self.total["failed"] + self.total["dropped"]
-        least = plan.rate * RATE_SHARE
+        least, wanted = plan.rate * RATE_SHARE, f"{plan.connections:,}"
+        counted, closes = self.open_by_server, self.last("abnormal_closes")
         return [
-            Criterion(
-                "open at once", f"{plan.connections:,}", f"{self.most_open:,}", self.most_open >= plan.connections
-            ),
+            Criterion("open at once", wanted, f"{self.most_open:,}", self.most_open >= plan.connections),
+            Criterion("open, as the server counts them", wanted, known(counted), counted == plan.connections),
             Criterion("failed or dropped", "0", f"{faults:,}", faults == 0),
+            Criterion("abnormal closes, as the server counts them", "0", known(closes), closes == 0),
             Criterion("messages a second", f"≥ {least:,.0f}", f"{self.rate:,.0f}", self.rate >= least),
             Criterion("echo p99", f"≤ {plan.max_p99_ms:g} ms", f"{p99:g} ms", p99 <= plan.max_p99_ms),
         ]
@@ -118,7 +132,7 @@ class Outcome:
         return all(criterion.is_met for criterion in self.criteria())
 
 
-def read_outcome(plan: Plan, workers: int, samples: Samples, noted: Samples, folder: Path) -> Outcome:
+def read_outcome(plan: Plan, workers: int, base: float, samples: Samples, folder: Path) -> Outcome:
     """Puts together what was sampled, and what locust has written."""
     counts = json.loads((folder / "connections.json").read_text())
     rows = json.loads((folder / "rows.json").read_text())
@@ -129,8 +143,8 @@ def read_outcome(plan: Plan, workers: int, samples: Samples, noted: Samples, fol
     return Outcome(
         plan=plan,
         workers=workers,
+        base=base,
         samples=samples,
-        noted=noted,
         connections=connections,
         latency=_latency(folder / "locust_stats_history.csv"),
         total=counts["total"],
@@ -139,6 +153,11 @@ def read_outcome(plan: Plan, workers: int, samples: Samples, noted: Samples, fol
         echoes=0 if echo is None else echo["num_requests"],
         times={} if echo is None else {int(ms): count for ms, count in echo["response_times"].items()},
     )
+
+
+def known(count: float) -> str:
+    """Writes a count, which is NaN when nobody could be asked."""
+    return "unknown" if math.isnan(count) else f"{count:,.0f}"
 
 
 def _latency(file: Path) -> Samples:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import math
 import os
 import platform
 from collections.abc import Sequence
 from statistics import mean
 
-from capacity.outcome import Outcome
+from capacity.outcome import Outcome, known
 from capacity.plots import picture
 
 STYLE = """
@@ -44,7 +45,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
 def figures(outcome: Outcome) -> dict[str, str]:
     """Returns what is reported beside the criteria, for people."""
     server, load = outcome.during_hold("server_cpu"), outcome.during_hold("load_cpu")
-    longest = max(outcome.during_hold("gc_longest", outcome.noted), default=0.0)
+    longest = max(outcome.during_hold("gc_longest"), default=math.nan)
     return {
         "echo p50": f"{outcome.percentile(0.5):g} ms",
         "echo p95": f"{outcome.percentile(0.95):g} ms",
@@ -54,10 +55,19 @@ def figures(outcome: Outcome) -> dict[str, str]:
         "server's memory without connections": f"{outcome.base / 2**20:.0f} MB",
         "server's memory for each connection": f"{outcome.memory / 1024:.2f} KB",
         "locust's memory": f"{max(outcome.during_hold('load_pss'), default=0) / 2**20:.0f} MB",
-        "longest pause of the garbage collector": f"{longest * 1000:.1f} ms",
+        "hub late by, p99 of its timers": _at_most(outcome.hub_lag(0.99)),
+        "longest pause of the garbage collector": _at_most(longest),
+        "limits hit, in the whole run": known(outcome.last("limits")),
         "most descriptors of the server": f"{max(outcome.during_hold('descriptors'), default=0):,.0f}",
         "load average of the machine, at most": f"{max(outcome.during_hold('busy'), default=0):.1f}",
     }
+
+
+def _at_most(seconds: float) -> str:
+    """Writes the bound of a histogram's bucket."""
+    if math.isnan(seconds):
+        return "unknown"
+    return "over 10 s" if math.isinf(seconds) else f"at most {seconds * 1000:g} ms"
 
 
 def machine() -> str:

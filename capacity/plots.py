@@ -58,7 +58,8 @@ def _line(axis: Axes, outcome: Outcome, source: Any, name: str, color: str, labe
 
 
 def _connections(axis: Axes, outcome: Outcome) -> None:
-    _line(axis, outcome, outcome.connections, "open", GREEN)
+    _line(axis, outcome, outcome.connections, "open", BLUE, "by locust")
+    _line(axis, outcome, outcome.samples, "open", GREEN, "by the server")
 
 
 def _latency(axis: Axes, outcome: Outcome) -> None:
@@ -71,7 +72,8 @@ def _messages(axis: Axes, outcome: Outcome) -> None:
     received, times = outcome.connections["received"], outcome.connections["seconds"]
     steps = zip(received, received[1:], times, times[1:], strict=False)
     rates = [(after - before) / max(later - earlier, 0.1) for before, after, earlier, later in steps]
-    axis.plot(_times(outcome, outcome.connections)[1:], rates, color=GREEN, linewidth=1.4)
+    axis.plot(_times(outcome, outcome.connections)[1:], rates, color=BLUE, label="by locust", linewidth=1.4)
+    _line(axis, outcome, outcome.samples, "received", GREEN, "by the server")
 
 
 def _cpu(axis: Axes, outcome: Outcome) -> None:
@@ -100,13 +102,13 @@ def _descriptors(axis: Axes, outcome: Outcome) -> None:
 
 
 def _pauses(axis: Axes, outcome: Outcome) -> None:
-    times = _times(outcome, outcome.noted)
+    times = _times(outcome, outcome.samples)
     for name, color, label in (
-        ("hub_lag", BLUE, "hub woke late by"),
-        ("gc_total", GREY, "GC, all of a second"),
-        ("gc_longest", ORANGE, "GC, longest pause"),
+        ("hub_lag_longest", BLUE, "hub woke late by, at most"),
+        ("gc", GREY, "GC, all of a second"),
+        ("gc_longest", ORANGE, "GC, longest pause, at most"),
     ):
-        axis.plot(times, [value * 1000 for value in outcome.noted[name]], ".", color=color, label=label, markersize=5)
+        axis.plot(times, [value * 1000 for value in outcome.samples[name]], ".", color=color, label=label, markersize=5)
 
 
 PANELS: dict[str, Draw] = {
@@ -117,5 +119,5 @@ PANELS: dict[str, Draw] = {
     "Memory (PSS), MB": _memory,
     "Server's memory for each connection, KB": _per_connection,
     "Descriptors of the server": _descriptors,
-    "Pauses of a worker, milliseconds": _pauses,
+    "Pauses of the workers, milliseconds": _pauses,
 }

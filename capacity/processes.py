@@ -11,35 +11,36 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from capacity.app import FOLDER
 from capacity.plan import Plan
+from capacity.scrape import FAILURES, scrape
 
 ROOT = Path(__file__).parent.parent
-STARTING = 30.0  # seconds for a server to listen
+STARTING = 30.0  # seconds for all workers of a server
 ENDING = 30.0
 
 
+class Server(NamedTuple):
+    """A server that runs: its first process, and its ports of the loopback interface."""
+
+    pid: int
+    port: int
+    metrics_port: int
+
+
 @contextlib.contextmanager
-def server(workers: int, folder: Path) -> Iterator[tuple[int, int]]:
-    """Runs a server on a free port of the loopback interface, and ends it with its workers. Yields its pid and port."""
-    port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "-k",
-        "greenws.server.gunicorn.GreenWorker",
-        "capacity.app:create_app()",
-    ]
+def server(workers: int, folder: Path) -> Iterator[Server]:
+    """Runs the demo by ``greenws run``, on free ports, and ends it with its workers. Its log is in ``folder``."""
+    port, metrics_port = _free_ports()
+    command = [sys.executable, "-c", "from greenws.cli import main; main()", "run", "greenws.demo.app:create_app()"]
     command += [f"--workers={workers}", f"--bind=127.0.0.1:{port}", "--log-level=warning", "--graceful-timeout=10"]
+    environ = {**os.environ, "FLASK_GREENWS_METRICS": f"127.0.0.1:{metrics_port}"}
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, FOLDER: str(folder)}, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log, start_new_session=True)
     try:
-        _wait_for(port, process)
-        yield process.pid, port
+        _wait_for(workers, metrics_port, process)
+        yield Server(process.pid, port, metrics_port)
     finally:
         process.terminate()
         try:
@@ -66,18 +67,21 @@ def locust(plan: Plan, port: int, folder: Path) -> Iterator[subprocess.Popen[byt
         process.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:  # both bound at a time, so that they differ
+        for sock in (one, other):
+            sock.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(workers: int, metrics_port: int, process: subprocess.Popen[bytes]) -> None:
+    """Waits until the metrics are those of all workers. A worker takes part once it serves."""
     until = time.monotonic() + STARTING
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}; see server.log")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        with contextlib.suppress(*FAILURES):
+            if scrape(metrics_port).total("greenws_workers") == workers:
+                return
         time.sleep(0.1)
-    raise RuntimeError(f"the server did not listen within {STARTING} seconds")
+    raise RuntimeError(f"not all workers served within {STARTING:.0f} seconds; see server.log")

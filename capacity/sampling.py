@@ -1,13 +1,11 @@
-"""What the processes use, looked at once a second from outside, and what the workers noted themselves."""
+"""What the processes use, looked at once a second from outside, and what the server says of itself."""
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from greenws.bench.usage import PROC, read_usage
 
@@ -29,10 +27,15 @@ class Samples:
         return self.columns.get(name, [])
 
 
-def watch(server: int, load: int, is_running: Callable[[], bool]) -> Iterator[dict[str, float]]:
+def watch(
+    server: int, load: int, scrape: Callable[[], dict[str, float]], is_running: Callable[[], bool]
+) -> Iterator[dict[str, float]]:
     """Yields a row each second, as long as the load runs.
 
-    A further source, such as the server's own metrics, joins here: its values are added to the row.
+    Args:
+        server, load: processes.
+        scrape: returns further values for the row. While it blocks, the next row waits.
+        is_running: whether the load runs.
     """
     before, began = _used(server, load), time.monotonic()
     while is_running():
@@ -42,22 +45,15 @@ def watch(server: int, load: int, is_running: Callable[[], bool]) -> Iterator[di
         except ProcessLookupError:  # the load has ended
             return
         seconds = at - began
+        told = scrape()
         yield {
             "at": time.time(),
             "server_cpu": (now["server_cpu"] - before["server_cpu"]) / seconds,
             "load_cpu": (now["load_cpu"] - before["load_cpu"]) / seconds,
             **{name: now[name] for name in ("server_pss", "load_pss", "descriptors", "busy")},
+            **told,
         }
         before, began = now, at
-
-
-def noted(folder: Path) -> Samples:
-    """Returns what the workers have noted, in the order of time: each line is one second of one worker."""
-    lines = [json.loads(line) for file in folder.glob("*.jsonl") for line in file.read_text().splitlines()]
-    samples = Samples()
-    for line in sorted(lines, key=lambda line: float(line["at"])):
-        samples.add(line)
-    return samples
 
 
 def _used(server: int, load: int) -> dict[str, float]:

@@ -314,3 +314,11 @@ def test_full_house_refuses_a_new_room_while_all_are_in_use(client: Any, monkeyp
         assert refusal.value.status == 503
         with client.connect("/ws/tea") as grace:
             assert hear(grace)["count"] == 2
+
+
+# ---- settings
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_GREENWS_METRICS", "127.0.0.1:9464")
+    assert demo.create_app().extensions["greenws"].config.metrics == "127.0.0.1:9464"

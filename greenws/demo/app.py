@@ -12,7 +12,8 @@ A browser sends ``message`` (name, text) and ``typing`` (name). It gets ``welcom
 ``message`` (name, text, at, from), ``typing`` (name, from), ``presence`` (count) and ``error`` (text). ``at`` is in
 milliseconds since 1970 and grows with every message of a room, so it also says which messages a page already has.
 
-Everything lives in the memory of one process, and everything is bounded.
+Everything lives in the memory of one process, and everything is bounded. Settings come from the environment, as Flask
+reads them: ``FLASK_GREENWS_METRICS=127.0.0.1:9464``.
 """
 
 from __future__ import annotations
@@ -184,6 +185,7 @@ def add_security_headers(response: Response) -> Response:
 def create_app() -> Flask:
     """Makes the demo. Its rooms belong to this app alone."""
     app = Flask(__name__)
+    app.config.from_prefixed_env()
     app.url_map.converters["room"] = RoomConverter
     app.after_request(add_security_headers)
     app.add_url_rule("/", view_func=index)

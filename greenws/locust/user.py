@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 import gevent
+from gevent import GreenletExit
 from gevent.event import Event
 from locust import User
 from locust.exception import RescheduleTask
@@ -20,6 +22,8 @@ from greenws.errors import ConnectError, ConnectionClosed, HandshakeError, Opera
 from greenws.locust.figures import figures
 from greenws.locust.waiting import Message, Waiter, Waiters
 from greenws.net.connection import Connection
+
+log = logging.getLogger("greenws.locust")
 
 _SCHEMES = {"http": "ws", "https": "wss"}
 
@@ -69,6 +73,7 @@ class WebSocketUser(User):
     conn: Connection | None = None
 
     _dialers: ClassVar[dict[tuple[type, str], Dialer]] = {}  # what all users of one class and one URL share
+    _ending: ClassVar[gevent.Greenlet | None] = None  # what ends the whole test
     _backoff: Backoff | None = None
     _connecting: Event | None = None  # set when it has worked, or failed
     _not_before = 0.0  # on time.monotonic
@@ -108,9 +113,12 @@ class WebSocketUser(User):
 
     @property
     def url(self) -> str:
-        """Where ``connect`` goes: the host with ``path``, or the host as it is when it has a path."""
+        """Where ``connect`` goes: the host with ``path``, or the host as it is when it has a path.
+
+        Without a host the test ends, with one error for all users.
+        """
         if not self.host:
-            raise StateError("there is no host: give --host ws://127.0.0.1:8000, or set it on the class")
+            self._end_test(StateError("there is no host: give --host ws://127.0.0.1:8000, or set it on the class"))
         host: str = self.host
         parts = urlsplit(host)
         base = host if parts.path not in ("", "/") else host.rstrip("/") + self.path
@@ -230,6 +238,20 @@ class WebSocketUser(User):
         )
 
     # ---- how it works
+
+    def _end_test(self, error: StateError) -> NoReturn:
+        """Ends the test, since no user can go on, and this user at once. Only the first says why."""
+        runner = self.environment.runner
+        if runner is None:  # one user, run by hand
+            raise error
+        if WebSocketUser._ending is None or WebSocketUser._ending.ready():
+            log.error("%s", error)
+            # An exception makes the exit code 1; a worker's is told to the master.
+            self.environment.events.user_error.fire(user_instance=self, exception=error, tb=error.__traceback__)
+            options = self.environment.parsed_options
+            is_headless = options is not None and options.headless
+            WebSocketUser._ending = gevent.spawn(runner.quit if is_headless else runner.stop)
+        raise GreenletExit  # as when locust stops a user: anything else is written as a traceback
 
     def _dialer(self, url: str, options: dict[str, Any]) -> Dialer:
         """Returns what connects. It holds what connections share, so that ten thousand do not have their own each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from capacity.outcome import Outcome, read_outcome
 from capacity.plan import Plan
-from capacity.sampling import Samples, noted
+from capacity.sampling import Samples
+from capacity.scrape import LAG_COLUMNS
 
 PLAN = Plan(connections=100, rate=10.0, ramp=5.0, hold=12.0, drain=3.0)
 START = 1_000_000.0
@@ -45,15 +47,25 @@ def write(folder: Path, *, times: dict[int, int], failures: int = 0, most_open: 
         lines.writerow((START + 8, "echo", 30, 1, 2, 3))
 
 
-def outcome(folder: Path, **figures: Any) -> Outcome:
+def sample(second: int, **told: float) -> dict[str, float]:
+    """What is seen of the server in a second; ten timers ran in each, and one of them late."""
+    ran = 10.0 * (second + 3)
+    late = {name: ran if bound >= 0.005 else ran * 0.9 for bound, name in LAG_COLUMNS.items()}
+    counts = {"open": 100.0 if 5 <= second < 17 else 0.0, "abnormal_closes": 0.0, "gc_longest": 0.001}
+    return {"at": START + second, "server_pss": 150_000.0, **late, **counts, **told}
+
+
+def outcome(folder: Path, told: dict[int, dict[str, float]] | None = None, **figures: Any) -> Outcome:
+    """A run in which the server told otherwise in some seconds."""
     write(folder, **figures)
     samples = Samples()
     for second in range(-3, 20):
-        samples.add({"at": START + second, "server_pss": 50_000.0 if second < 0 else 150_000.0})
-    return read_outcome(PLAN, 1, samples, Samples(), folder)
+        samples.add(sample(second, **(told or {}).get(second, {})))
+    return read_outcome(PLAN, 1, 50_000.0, samples, folder)
 
 
 GOOD = {1: 98, 90: 2}
+SILENT = dict.fromkeys(("open", "abnormal_closes", *LAG_COLUMNS.values()), math.nan)
 
 
 def test_a_good_run_passes(tmp_path: Path) -> None:
@@ -72,6 +84,10 @@ def test_a_good_run_passes(tmp_path: Path) -> None:
         ({"times": {1: 94}}, "messages a second"),
         ({"times": {1: 98, 110: 2}}, "echo p99"),
         ({"times": {}}, "echo p99"),
+        ({"times": GOOD, "told": {10: {"open": 99.0}}}, "open, as the server counts them"),
+        ({"times": GOOD, "told": {10: {"open": 101.0}}}, "open, as the server counts them"),
+        ({"times": GOOD, "told": {19: {"abnormal_closes": 1.0}}}, "abnormal closes, as the server counts them"),
+        ({"times": GOOD, "told": dict.fromkeys(range(-3, 20), SILENT)}, "open, as the server counts them"),
     ],
 )
 def test_what_does_not_hold_is_named(tmp_path: Path, figures: dict[str, Any], what: str) -> None:
@@ -82,7 +98,7 @@ def test_what_does_not_hold_is_named(tmp_path: Path, figures: dict[str, Any], wh
 
 def test_memory_is_what_was_added_divided_by_the_connections(tmp_path: Path) -> None:
     found = outcome(tmp_path, times=GOOD)
-    assert (found.base, found.memory) == (50_000, 1_000)
+    assert found.memory == 1_000
 
 
 def test_the_hold_is_when_all_were_open(tmp_path: Path) -> None:
@@ -97,8 +113,17 @@ def test_latency_over_time_leaves_out_rows_that_stand_still(tmp_path: Path) -> N
     assert found.latency["99%"] == [7, 3]
 
 
-def test_what_workers_noted_is_in_the_order_of_time(tmp_path: Path) -> None:
-    for worker, moments in (("1", (1.0, 3.0)), ("2", (2.0, 4.0))):
-        lines = [json.dumps({"at": at, "hub_lag": at / 10}) for at in moments]
-        (tmp_path / f"{worker}.jsonl").write_text("\n".join(lines) + "\n")
-    assert noted(tmp_path)["at"] == [1, 2, 3, 4]
+def test_a_scrape_that_failed_is_left_out(tmp_path: Path) -> None:
+    found = outcome(tmp_path, {10: SILENT, 19: SILENT}, times=GOOD)
+    assert found.is_good
+    assert found.open_by_server == 100
+
+
+def test_the_count_of_the_server_may_be_late_when_the_last_one_comes(tmp_path: Path) -> None:
+    assert outcome(tmp_path, {5: {"open": 98.0}, 6: {"open": 99.0}}, times=GOOD).is_good
+
+
+def test_hub_lag_is_that_of_the_hold(tmp_path: Path) -> None:
+    found = outcome(tmp_path, times=GOOD)
+    assert (found.hub_lag(0.5), found.hub_lag(0.99)) == (0.0001, 0.005)
+    assert math.isnan(outcome(tmp_path, dict.fromkeys(range(-3, 20), SILENT), times=GOOD).hub_lag(0.99))

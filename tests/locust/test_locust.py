@@ -153,6 +153,20 @@ def test_web_ui_shows_connections(web: str) -> None:
         get(web.replace("127.0.0.1", "127.0.0.2") + "/")  # it listens nowhere else
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_without_a_host_the_run_ends_with_one_error(file: Path, tmp_path: Path, processes: int) -> None:
+    command = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "-u", "20", "-r", "20"]
+    if processes > 1:
+        port = str(free_port())
+        command += ["--processes", str(processes), "--master-bind-port", port, "--master-port", port]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=ENVIRON, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert 1 <= result.stderr.count("ERROR/greenws.locust: there is no host: give --host") <= processes
+    assert "Traceback" not in result.stderr
+
+
 def test_workers_are_added_up(host: str, file: Path, tmp_path: Path) -> None:
     port = str(free_port())
     options = ("--processes", "2", "--master-bind-port", port, "--master-port", port, "-u", "6", "-r", "6", "-t", "5s")
