@@ -62,7 +62,7 @@ def test_events_go_to_the_handlers(url):
 def test_what_came_with_the_101_reaches_the_handler(scripted):
     came = Event()
     server = scripted(lambda caller: (caller.accept(rest=b"\x81\x02hi"), caller.to_end()))
-    with greenws.connect(server.url(), on_message=lambda conn, message: came.set()):
+    with greenws.connect(server.url(), on_message=lambda conn, message: came.set(), close_timeout=0.1):
         assert came.wait(5)
 
 
@@ -93,7 +93,7 @@ def test_subprotocol_origin_and_headers_are_sent(scripted):
 
     server = scripted(serve)
     options = {"subprotocols": ["one", "two"], "origin": "https://app.example", "headers": {"X-One": "1"}}
-    with greenws.connect(server.url("/a?b"), **options) as conn:
+    with greenws.connect(server.url("/a?b"), close_timeout=0.1, **options) as conn:
         assert conn.subprotocol == "two"
         assert conn.path == "/a"
     assert heads[0][""] == "GET /a?b HTTP/1.1"
@@ -116,7 +116,7 @@ def test_subprotocol_origin_and_headers_are_sent(scripted):
 def test_credentials(scripted, userinfo, auth, value):
     heads = []
     server = scripted(lambda caller: (heads.append(caller.accept()), caller.to_end()))
-    with greenws.connect(f"ws://{userinfo}127.0.0.1:{server.port}/", auth=auth):
+    with greenws.connect(f"ws://{userinfo}127.0.0.1:{server.port}/", auth=auth, close_timeout=0.1):
         assert heads[0]["authorization"] == value
         assert userinfo not in heads[0]["host"] or not userinfo
 
@@ -168,7 +168,7 @@ def test_a_client_pings_too(scripted):
         caller.to_end()
 
     server = scripted(serve)
-    with greenws.connect(server.url(), ping_interval=0.2) as conn:
+    with greenws.connect(server.url(), ping_interval=0.2, close_timeout=0.1) as conn:
         assert conn.receive(5) == "ponged"
         assert conn.latency >= 0
 
