@@ -87,12 +87,13 @@ def _memory(axis: Axes, outcome: Outcome) -> None:
 
 
 def _per_connection(axis: Axes, outcome: Outcome) -> None:
-    """From a tenth of the connections on: with fewer, what is divided is the server's own coming and going."""
+    """From a tenth of the connections on, and until they go: else what is divided is what a process keeps anyway."""
+    _, end = outcome.hold
     open_at = dict(zip(map(round, outcome.connections["at"]), outcome.connections["open"], strict=True))
     points = [
         (at - outcome.began, (pss - outcome.base) / open_at[round(at)] / KB)
         for at, pss in zip(outcome.samples["at"], outcome.samples["server_pss"], strict=True)
-        if open_at.get(round(at), 0) >= outcome.plan.connections / 10
+        if at <= end and open_at.get(round(at), 0) >= outcome.plan.connections / 10
     ]
     axis.plot([x for x, _ in points], [y for _, y in points], color=GREEN, linewidth=1.4)
 

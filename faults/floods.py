@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from faults.control import Control
 from faults.peers import PING, REQUEST, TEXT, Crowd, masked, percentile
@@ -47,8 +48,12 @@ def ping_flood(peers: int = 10, seconds: float = 5.0) -> Iterator[tuple[str, str
             sock.recv(65536)
             sock.setblocking(False)
             socks.append(sock)
-        before, begin, most, sent = memory(worker), time.monotonic(), 0, 0
         flood = masked(PING, b"x" * 100) * 100
+        with suppress(BlockingIOError):
+            while True:
+                socks[0].send(flood)  # what a process makes once, such as its buffer, is not theirs
+        time.sleep(0.5)
+        before, begin, most, sent = memory(worker), time.monotonic(), 0, 0
         while time.monotonic() < begin + seconds:
             for sock in socks:
                 try:
