@@ -71,15 +71,27 @@ def make_mutants(root: Path, file: str) -> Iterator[Mutant]:
                 yield Mutant(file, source, _change(file, original, source))
 
 
-class _NoAnnotations(ast.NodeTransformer):
-    """Takes off what nobody runs: ``from __future__ import annotations`` makes text of it."""
+class _WhatCounts(ast.NodeTransformer):
+    """Takes off what no result depends on.
+
+    Nobody runs annotations: ``from __future__ import annotations`` makes text of them. Options of a dataclass, and a
+    cache, save memory, time, or mistakes of ours.
+    """
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
         return node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "dataclass":
+                decorator.keywords = []
+        self.generic_visit(node)
+        return node
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.returns = None
+        node.decorator_list = [item for item in node.decorator_list if "cache" not in ast.unparse(item)]
         self.generic_visit(node)
         return node
 
@@ -90,7 +102,7 @@ class _NoAnnotations(ast.NodeTransformer):
 
 def _meaning(source: str) -> str | None:
     try:
-        return ast.dump(_NoAnnotations().visit(ast.parse(source)))
+        return ast.dump(_WhatCounts().visit(ast.parse(source)))
     except SyntaxError:  # the star before keywords, taken for a multiplication
         return None
 

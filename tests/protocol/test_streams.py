@@ -371,3 +371,19 @@ def test_what_was_sent_is_read(
                 limits = {"max_size": HELD, "max_stream_size": 400, "extension": deflate(reader, **keeping)}
                 events = decode(reader, cut, **limits)
                 assert joined([event for event in events if event != ("ping", b"p")]) == expected
+
+
+@pytest.mark.parametrize(("half", "is_bad"), [(b"\xed\xa0", True), (b"\xed\xbf", True), (b"\xed\x9f", False)])
+def test_half_a_surrogate_fails_a_stream_at_once(codec: SimpleNamespace, half: bytes, is_bad: bool) -> None:
+    """U2. The next byte could not mend it."""
+    wire = frame(BEGIN_TEXT, b"a" * 30 + half)
+    events = decode(codec, [wire], **LIMITS)
+    assert (events[-1] == ("error", 1007)) == is_bad
+
+
+@pytest.mark.parametrize(("most", "limit"), [(0, "max_message_size"), (100, "max_stream_size")])
+def test_what_is_too_big_says_by_which_setting(codec: SimpleNamespace, most: int, limit: str) -> None:
+    decoder = new_decoder(codec, max_size=HELD, max_stream_size=most)
+    wire = bytearray(header(BINARY, 101) + KEY)
+    decoder.feed(wire, 0, len(wire))
+    assert decoder.next().limit == limit
