@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -39,6 +40,7 @@ def through_haproxy(tmp_path: Path) -> Iterator[int]:
         pytest.skip("haproxy is not installed")
     port, down = free_port(), free_port()
     with serve("greenws.server.gunicorn.GreenWorker") as server:
+        urlopen(f"http://127.0.0.1:{server.port}/", timeout=25).close()  # a worker that begins would be taken for down
         text = (FILES / "haproxy.cfg").read_text()
         for ours, theirs in (
             ("bind :80\n", f"bind 127.0.0.1:{port}\n"),
