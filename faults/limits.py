@@ -18,11 +18,7 @@ def full() -> Iterator[tuple[str, str, bool]]:
     with serve(descriptors=FEW) as server:
         control = Control(server.port)
         crowd = Crowd(server.port).connect(FEW)
-        answers = []
-        for _ in range(20):
-            begin = time.monotonic()
-            server.health()
-            answers.append(time.monotonic() - begin)
+        answers = server.time_health(20)
         control.stop()
         yield "connected and refused", f"{crowd.open} and {dict(crowd.ends)}", set(crowd.ends) == {"503"}
         yield "/health meanwhile", f"{1000 * max(answers):.0f} ms at most", True
@@ -109,11 +105,7 @@ def stock(count: int = 10_000) -> Iterator[tuple[str, str, bool]]:
     with serve("--worker-connections=50", kind="gevent") as server:
         control = Control(server.port)
         crowd = Crowd(server.port).connect(count)
-        answers = []
-        for _ in range(50):
-            begin = time.monotonic()
-            server.health()
-            answers.append(time.monotonic() - begin)
+        answers = server.time_health(50)
         control.stop()
         yield "connected", f"{crowd.open:,}; others {dict(crowd.ends)}", crowd.open == count
         p99 = percentile(answers, 0.99)

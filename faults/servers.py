@@ -44,6 +44,15 @@ class Server:
         with urlopen(f"http://127.0.0.1:{self.port}/health", timeout=10) as answer:
             return dict(json.load(answer))
 
+    def time_health(self, count: int) -> list[float]:
+        """How long that takes in seconds, so many times."""
+        took = []
+        for _ in range(count):
+            begin = time.monotonic()
+            self.health()
+            took.append(time.monotonic() - begin)
+        return took
+
     def refuses(self) -> bool:
         """Whether nobody listens any more."""
         with socket.socket() as sock:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from greenws.config import Config
 from greenws.errors import HandshakeError, UnsupportedServer
-from greenws.net.addresses import Addresses
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -126,9 +125,7 @@ class Upgrading:
         """What all connections share."""
         if self._service is None:
             config = self.make_config()
-            addresses = Addresses(config.max_address_connections, config.max_address_rate)
-            registry = Registry(config.max_connections, drain_rate=config.drain_rate, addresses=addresses)
-            self._service = Service(config, registry, self._name, on_error=_report)
+            self._service = Service(config, Registry.of(config), self._name, on_error=_report)
         return self._service
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -16,7 +16,6 @@ from greenws.config import Config
 from greenws.errors import HandshakeError
 from greenws.flaskext.metrics import Metrics, make_metrics
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
-from greenws.net.addresses import Addresses
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -54,8 +53,7 @@ class AppState:
     def __init__(self, app: Flask, config: Config, warm_up: Iterable[Any] | None = None) -> None:
         self.app = app
         self.config = config
-        addresses = Addresses(config.max_address_connections, config.max_address_rate)
-        self.registry = Registry(config.max_connections, drain_rate=config.drain_rate, addresses=addresses)
+        self.registry = Registry.of(config)
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
         self.metrics: Metrics | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent import Greenlet, getcurrent
 
+from greenws.config import Config
 from greenws.net.addresses import Addresses
 from greenws.protocol.codes import CloseCode
 
@@ -65,6 +66,12 @@ class Registry:
     def __len__(self) -> int:
         """Counts the connections, with those whose upgrade is under way."""
         return len(self._live)
+
+    @classmethod
+    def of(cls, config: Config) -> Registry:
+        """Makes one with the limits of the settings."""
+        addresses = Addresses(config.max_address_connections, config.max_address_rate)
+        return cls(config.max_connections, drain_rate=config.drain_rate, addresses=addresses)
 
     def __iter__(self) -> Iterator[Connection]:
         """Iterates over those that are connected now; connections may come and go meanwhile."""

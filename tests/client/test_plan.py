@@ -501,6 +501,14 @@ class AnyPool(RuleBasedStateMachine):
         if plan.waiters and plan.size < plan.rules.max_size and not plan.opening:
             assert plan.next_time(self.now) is not None, "nobody would ever come back to them"
 
+    def let_all_go_well(self) -> None:
+        for member in tuple(self.opening):
+            self.opening.remove(member)
+            self.carry_out(self.plan.opened(member, self.now))
+        for member in tuple(self.leased):
+            self.leased.remove(member)
+            self.carry_out(self.plan.returned(member, self.now, reuse=True))
+
     def teardown(self) -> None:
         """When all goes well again, everybody is served, and in the end nothing is left."""
         if not hasattr(self, "plan"):
@@ -508,20 +516,10 @@ class AnyPool(RuleBasedStateMachine):
         for _ in range(len(self.waiting) + 20):
             self.now += 10.0
             self.carry_out(self.plan.tick(self.now))
-            for member in tuple(self.opening):
-                self.opening.remove(member)
-                self.carry_out(self.plan.opened(member, self.now))
-            for member in tuple(self.leased):
-                self.leased.remove(member)
-                self.carry_out(self.plan.returned(member, self.now, reuse=True))
+            self.let_all_go_well()
         assert not self.waiting, "somebody starves"
         self.carry_out(self.plan.close(self.now))
-        for member in tuple(self.opening):
-            self.opening.remove(member)
-            self.carry_out(self.plan.opened(member, self.now))
-        for member in tuple(self.leased):
-            self.leased.remove(member)
-            self.carry_out(self.plan.returned(member, self.now, reuse=True))
+        self.let_all_go_well()
         assert self.ended == self.ever
 
 
