@@ -10,7 +10,7 @@ from greenws.protocol.events import Ping, Pong
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from greenws.net.outflow cimport Outflow
-from greenws.net.reactor cimport current_greenlet, run_greenlet
+from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
 from greenws.net.sender cimport CONNECTING
 
 cdef enum:
@@ -47,9 +47,12 @@ cdef class Control(Outflow):
         if isinstance(event, Ping):
             if not self.close_sent:
                 payload = event.payload
+                if self.outbox is not None and self.outbox.size() > PONGS and self.interest & WRITE == 0:
+                    self.flush()
                 if self.outbox is not None and self.outbox.size() > PONGS:
                     self.outbox.pong = payload  # RFC 6455 §5.5.3: to answer the newest is enough
                 else:
+                    self.corked = True  # those that came together are answered together, by ``dispatch``
                     self.write_frame(0x8A, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
         elif isinstance(event, Pong):
             self._pong(event.payload)

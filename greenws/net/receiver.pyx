@@ -189,6 +189,7 @@ cdef class Receiver(Control):
         cdef object event
         cdef Py_ssize_t skipped = 0
         decoder.discard = self.close_sent  # what comes then reaches nobody
+        self.held = True  # answers to what came together are collected; they leave when all of it has been looked at
         while True:
             event = decoder.next()
             if event is None:
@@ -269,15 +270,15 @@ cdef class Receiver(Control):
         """In the hub: lets whoever handles messages run, if there are any and nobody does."""
         cdef object receiver = self.receiver
         if self.first is not None:
-            self.held = True  # answers to a batch are collected; they leave when the switch comes back to us
+            self.held = True
             if receiver is not None:
                 self.receiver = None
                 run_greenlet(receiver)
             elif self.service.on_message is not None and not self.busy:
                 self.to_pool()
-            self.held = False
-            if self.outbox is not None and self.interest & WRITE == 0:
-                self.flush()
+        self.held = False
+        if self.outbox is not None and self.interest & WRITE == 0:
+            self.flush()
         return self.settle()
 
     cdef int to_pool(self) except -1:

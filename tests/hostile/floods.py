@@ -1,6 +1,6 @@
 """Floods against a server in a process of its own, and what they cost it. ``make floods`` prints the figures.
 
-Memory is what the server's process has for itself (private pages, from smaps_rollup), at the most while a flood goes
+Memory is what the server's process has for itself (anonymous pages, from smaps_rollup), at the most while a flood goes
 on, less what it had before. Some peers flood it a little first and stay, so that nothing free is left of what a process
 makes once, and of what others have used: the last one's memory is its own.
 """
@@ -62,10 +62,12 @@ class Server:
         self._folder = Path("/proc", str(made.pid))
 
     def memory(self) -> int:
-        """Its private pages in bytes. They are counted when it is asked for: /proc/pid/statm may be some behind."""
-        lines = (self._folder / "smaps_rollup").read_text().splitlines()
-        fields = {line.split(":")[0]: line.split()[1] for line in lines[1:]}
-        return (int(fields["Private_Dirty"]) + int(fields["Private_Clean"])) * KIBIBYTE
+        """Its anonymous pages in bytes. They are counted when it is asked for: /proc/pid/statm may be some behind.
+
+        Pages of files do not count: they become private when another process that had them too goes away.
+        """
+        rollup = (self._folder / "smaps_rollup").read_text()
+        return int(rollup.partition("\nAnonymous:")[2].split()[0]) * KIBIBYTE
 
     def begin_peak(self) -> int:
         """Returns what it has now, and lets ``peak`` begin anew from there."""
