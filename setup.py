@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
+from threading import Lock
 
 if sys.platform == "win32":
     sys.exit("GreenWS does not support Windows. It runs on Linux and macOS, and on Windows inside WSL.")
 
 import greenlet
+from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
@@ -51,7 +54,7 @@ GREENLET_HEADER = str(Path(greenlet.__file__).parent.parent)  # #include "greenl
 
 
 class RecordedBuild(build_ext):
-    """Cython, and a record of the contents that each extension was made from.
+    """Cython, a compiler for each core, and a record of the contents that each extension was made from.
 
     By the record tests/test_build.py knows a stale extension, and a build in place leaves the fresh ones alone.
     Contents, not times: a checkout or a copy gives files any time.
@@ -60,9 +63,9 @@ class RecordedBuild(build_ext):
     def finalize_options(self) -> None:
         """Sets what Cython is to do, always from the start."""
         super().finalize_options()
-        self.cython_directives = DIRECTIVES
-        self.cython_c_in_temp = True
         self.force = True
+        self.parallel = self.parallel or os.cpu_count()
+        self.lock = Lock()
         if self.inplace:  # ours, not a user's: what a later Cython or compiler finds to say must not end an install
             for extension in self.extensions:
                 extension.extra_compile_args.append("-Werror=sign-compare")
@@ -76,6 +79,13 @@ class RecordedBuild(build_ext):
         self.extensions = [ext for ext in self.extensions if self.get_ext_filename(ext.name) in stale]
         super().run()
         (root / RECORD).write_text(json.dumps(record | inputs, indent=1, sort_keys=True))
+
+    def build_extension(self, ext: Extension) -> None:
+        """Makes one, in one of several threads. Cython itself is not made for threads."""
+        with self.lock:
+            [made] = cythonize(ext, compiler_directives=DIRECTIVES, build_dir=self.build_temp, force=True, quiet=True)
+        ext.sources = made.sources
+        super().build_extension(ext)
 
 
 def read_record() -> dict[str, dict[str, str]]:
@@ -96,7 +106,7 @@ setup(
             source.partition(".")[0].replace("/", "."),
             [source],
             include_dirs=[GREENLET_HEADER],
-            extra_compile_args=["-O3"],
+            extra_compile_args=["-O3", "-g0"],
         )
         for source in SOURCES
     ],
