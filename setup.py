@@ -21,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 SOURCES = [
     "greenws/bench/histogram.py",
     "greenws/bench/load.pyx",
+    "greenws/flaskext/context.py",
     "greenws/protocol/mask.pyx",
     "greenws/protocol/frames.py",
     "greenws/protocol/messages.py",

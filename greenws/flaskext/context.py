@@ -11,15 +11,22 @@ from flask.ctx import AppContext
 
 from greenws.net.connection import Connection
 
+# An app context, what makes the context variables in which it is the current one, and what is in its g.
+_Place = tuple[AppContext, Callable[[], Context], dict[str, Any]]
+
 
 def has_teardown(app: Flask) -> bool:
     """Whether anybody wants to know when an app context begins or ends."""
-    return bool(
-        app.teardown_appcontext_funcs
-        or appcontext_tearing_down.receivers
-        or appcontext_popped.receivers
-        or appcontext_pushed.receivers
-    )
+    ending, ended, begun = _receivers()
+    return _is_any_wanted(app.teardown_appcontext_funcs, ending, ended, begun)
+
+
+def _receivers() -> list[dict[Any, Any]]:
+    return [signal.receivers for signal in (appcontext_tearing_down, appcontext_popped, appcontext_pushed)]
+
+
+def _is_any_wanted(teardown: list[Any], ending: dict[Any, Any], ended: dict[Any, Any], begun: dict[Any, Any]) -> bool:
+    return bool(teardown or ending or ended or begun)
 
 
 def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, Any], None]:
@@ -31,22 +38,28 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
     """
     # Looked up once: these lists and dicts stay the same objects however many functions and receivers come and go.
     teardown = app.teardown_appcontext_funcs
-    ending, ended, begun = (
-        signal.receivers for signal in (appcontext_tearing_down, appcontext_popped, appcontext_pushed)
-    )
-    kept: list[tuple[AppContext, Context]] = []
+    ending, ended, begun = _receivers()
+    spare: _Place | None = None
+    more: list[_Place] = []
 
     def run(conn: Connection, message: Any) -> None:  # two names, not *args: that alone would cost 0.1 µs
-        if teardown or ending or ended or begun:
+        nonlocal spare
+        if _is_any_wanted(teardown, ending, ended, begun):
             copy_context().run(_run_within, app, on_message, conn, message)
             return
-        pair = context, variables = kept.pop() if kept else _push(app)
+        place, spare = spare, None
+        if place is None:
+            place = more.pop() if more else _push(app)
         try:
-            variables.copy().run(on_message, conn, message)
+            place[1]().run(on_message, conn, message)
         finally:
-            if context.g.__dict__:
-                context.g = app.app_ctx_globals_class()
-            kept.append(pair)
+            if place[2]:
+                place[0].g = app.app_ctx_globals_class()
+                place = place[0], place[1], place[0].g.__dict__
+            if spare is None:
+                spare = place
+            else:
+                more.append(place)
 
     return run
 
@@ -60,11 +73,10 @@ def for_the_end(app: Flask, on_close: Callable[..., Any]) -> Callable[[Connectio
     return run
 
 
-def _push(app: Flask) -> tuple[AppContext, Context]:
-    """Returns an app context and the context variables in which it is the current one."""
+def _push(app: Flask) -> _Place:
     context, variables = app.app_context(), Context()
     variables.run(context.push)
-    return context, variables
+    return context, variables.copy, context.g.__dict__
 
 
 def _run_within(app: Flask, function: Callable[..., Any], *args: Any) -> None:

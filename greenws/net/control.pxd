@@ -2,8 +2,7 @@ from greenws.net.outflow cimport Outflow
 
 cdef class Control(Outflow):
     cdef object extras  # what only some connections need
-    cdef unsigned int window, ping_number  # the second that control_count counts in; the last ping of ours
-    cdef unsigned short control_count
+    cdef unsigned int window, control_count, ping_number  # the second that control_count counts in; the last ping of ours
     cdef readonly float latency
     cdef double ping_time
     cdef int fail(self, int code, str reason) except -1

@@ -41,7 +41,7 @@ cdef class Control(Outflow):
             self.window = second
             self.control_count = 0
         self.control_count += 1
-        if self.control_count > self.service.config.max_control_rate:
+        if self.control_count > self.service.control_rate:
             self.hit("max_control_rate")
             return self.fail(1008, "too many control frames")
         if isinstance(event, Ping):

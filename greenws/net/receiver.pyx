@@ -197,7 +197,7 @@ cdef class Receiver(Control):
             if isinstance(event, str) or isinstance(event, bytes) or (type(event) is Chunk and not self.skipping):
                 self._push(event)
                 if self.rest is not None and (
-                    len(self.rest) >= self.service.inbox_size or self.waiting_size >= self.service.config.max_message_size
+                    len(self.rest) >= self.service.inbox_size or self.waiting_size >= self.service.message_size
                 ):
                     self.hit("inbox_size")
                     self._hold(decoder, data, size)

@@ -16,7 +16,7 @@ cdef class Service:
     cdef public bint ends_quietly
     cdef readonly Counts counts
     cdef MessageDecoder spare
-    cdef Py_ssize_t high_water, inbox_size
+    cdef Py_ssize_t high_water, inbox_size, message_size, control_rate
     cdef unsigned int write_ticks, close_ticks, message_ticks, idle_ticks
     cdef MessageDecoder lend(self)
 

@@ -103,6 +103,8 @@ cdef class Service:
         self.counts = Counts(config.metrics is not None)
         self.high_water = config.high_water_mark
         self.inbox_size = config.inbox_size
+        self.message_size = config.max_message_size
+        self.control_rate = config.max_control_rate
         self.write_ticks = in_ticks(config.write_timeout)
         self.close_ticks = in_ticks(config.close_timeout)
         self.message_ticks = in_ticks(config.message_timeout)
