@@ -12,7 +12,7 @@ from greenws import ConnectionClosed
 from greenws.client import keeper
 from greenws.client.members import Phase
 from greenws.client.pool import ConnectionPool
-from tests.client.test_plan import ask, lease, make
+from tests.client.plans import ask, lease, make
 from tests.client.upstreams import Upstream, echo
 
 

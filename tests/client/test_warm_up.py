@@ -14,7 +14,7 @@ from greenws.client.members import Member
 from greenws.client.plan import Plan
 from greenws.client.pool import ConnectionPool
 from greenws.errors import ConfigError, StateError
-from tests.client.test_plan import make
+from tests.client.plans import make
 from tests.client.upstreams import Upstream, echo, why_there_is_none
 
 
