@@ -66,9 +66,11 @@ class TLS:
             if not self.is_ready:
                 self._object.do_handshake()
                 self.is_ready = True
-            while chunk := self._object.read(CHUNK):
+            while self._in.pending or self._object.pending():  # to ask for more costs an exception
+                if not (chunk := self._object.read(CHUNK)):
+                    self.is_closed = True
+                    break
                 found.append(chunk)
-            self.is_closed = True
         except ssl.SSLWantReadError:
             pass  # the rest is still under way
         except ssl.SSLZeroReturnError:

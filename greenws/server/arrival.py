@@ -95,8 +95,9 @@ class Arrival(Watched):
                 self._write(self._tls.send(b""))
                 self._linger()
                 return
-            self._write(self._tls.send(b""))
         self._take(data)
+        if self._tls is not None and self.fileno() >= 0:  # else it leaves with the answer
+            self._write(self._tls.send(b""))
 
     def _take(self, data: bytes) -> None:
         is_first = not self._data

@@ -74,11 +74,11 @@ class _TLSSocket:
 
     def recv_into(self, buffer: Any) -> int:
         while not self._plain and not self._tls.is_closed:
+            self._socket.sendall(self._tls.send(b""))  # the peer may wait for the end of its TLS handshake
             data = self._socket.recv(65536)
             if not data:
                 return 0
             self._plain = self._tls.receive(data)
-            self._socket.sendall(self._tls.send(b""))
         size = min(len(buffer), len(self._plain))
         buffer[:size] = self._plain[:size]
         self._plain = self._plain[size:]

@@ -12,6 +12,7 @@ from gevent import socket, ssl
 from gevent import subprocess as green
 
 from greenws.config import Config
+from greenws.net.transport import TLS
 from greenws.server.tls import make_context
 from tests.leaks import greenlets
 from tests.server.conftest import upgrade_request
@@ -36,11 +37,16 @@ def certificate(tmp_path_factory):
     return str(certfile), str(keyfile)
 
 
+def _trusting(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(certificate[0])
+    return context
+
+
 @pytest.fixture
 def wrap(certificate):
     """Encrypts a client's socket and checks the server's certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(certificate[0])
+    context = _trusting(certificate)
     return lambda sock: context.wrap_socket(sock, server_hostname="localhost")
 
 
@@ -136,6 +142,29 @@ def test_expect_100_continue_over_https(site, wrap):
     assert client.head()[0] == 100
     client.send(b"hello")
     assert client.response()[2] == b"hello"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_tls_handshake_waits_for_no_request_and_a_request_for_no_body(site, certificate, version):
+    context = _trusting(certificate)
+    context.maximum_version = version
+    client = site.client(lambda sock: context.wrap_socket(sock, server_hostname="localhost"))
+    gevent.idle()
+    client.send(b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+    gevent.idle()
+    client.send(b"hello")
+    assert client.response()[0] == 200
+
+
+def test_the_session_tickets_leave_with_the_answer(site, certificate):
+    client, sock = TLS(_trusting(certificate), False, "localhost"), socket.create_connection(site.server.address)
+    client.receive(b"")
+    sock.sendall(client.send(b""))
+    assert client.receive(sock.recv(65536)) == b""
+    sock.sendall(client.send(upgrade_request()))
+    assert client.receive(sock.recv(65536)).startswith(b"HTTP/1.1 101 ")
+    assert client.session.has_ticket
+    sock.close()
 
 
 def test_a_client_byte_by_byte(site, wrap):
