@@ -11,8 +11,9 @@ import gevent
 
 from greenws.client.address import Address, follow, parse_url
 from greenws.client.dial import dial
+from greenws.client.names import Names
 from greenws.client.proxy import Proxy, basic, find_proxy
-from greenws.client.tls import default_context, keep_session, start_tls
+from greenws.client.tls import default_context, keep_session, kept_session, start_tls
 from greenws.client.upgrade import Request, upgrade
 from greenws.client.wire import Wire
 from greenws.config import Compression, Config, SocketOptions
@@ -136,6 +137,7 @@ class Dialer:
         self._proxy = proxy
         self._options = socket_options or SocketOptions()
         check(self._options)
+        self._names = Names()
         config = Config().replace(compression=compression, **settings)
         self._request = Request(
             host=self.address.host_header,
@@ -194,26 +196,27 @@ class Dialer:
     def _connect_to(self, address: Address, request: Request) -> Connection:
         proxy = find_proxy(self._proxy, address)
         hop = proxy or address
-        wire = Wire(dial(hop.host, hop.port, self._options))
+        wire = Wire(dial(hop.host, hop.port, self._options, self._names))
         try:
             if proxy is not None:
                 self._pass(proxy, wire, address)
             if not address.is_secure:
                 return upgrade(wire, self.service, request)
-            context = self._ssl or default_context()
+            server = (self._ssl or default_context(), address.host, address.port)
             resume = self._options.tls_resumption
-            tls = start_tls(wire, context, address.host, address.port, resume=resume)
+            session = kept_session(server) if resume else None
+            tls = start_tls(wire, server, session)
             conn = upgrade(wire, self.service, request)
         except BaseException:
             wire.close()
             raise
         if resume:
-            keep_session(tls, context, address.host, address.port)
+            keep_session(tls, server, session)
         return conn
 
     def _pass(self, proxy: Proxy, wire: Wire, address: Address) -> None:
         if proxy.scheme == "https":
-            start_tls(wire, default_context(), proxy.host, proxy.port, resume=False)
+            start_tls(wire, (default_context(), proxy.host, proxy.port))
         config = self.service.config
         proxy.tunnel(wire, address, HeadLimits(config.max_line_size, config.max_headers, config.max_head_size))
 

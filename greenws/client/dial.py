@@ -1,35 +1,33 @@
 """A TCP connection to a host, without blocking the hub and without monkey-patching.
 
-The name is resolved by gevent's resolver. All addresses are tried, both families alternately, each begun a little after
-the one before and at once when that has failed: "Happy Eyeballs" (RFC 8305). The first that answers wins.
+All addresses are tried, both families alternately, each begun a little after the one before and at once when that has
+failed: "Happy Eyeballs" (RFC 8305). The first that answers wins.
 """
 
 from __future__ import annotations
 
-import _socket
 from itertools import chain, zip_longest
-from typing import Any
 
 import gevent
 from gevent import socket
 from gevent.event import Event
 
+from greenws.client.names import AddressInfo, Names
 from greenws.config import SocketOptions
 from greenws.errors import ConnectError
 from greenws.net.options import prepare_to_connect
 
 STAGGER = 0.25  # seconds from one attempt to the next: RFC 8305 §5 and §8
 
-AddressInfo = tuple[int, int, int, str, Any]  # as getaddrinfo has it
 
-
-def dial(host: str, port: int, options: SocketOptions) -> socket.socket:
+def dial(host: str, port: int, options: SocketOptions, names: Names) -> socket.socket:
     """Connects to a host. Blocks the calling greenlet; the caller bounds the whole, ``connect_timeout`` each attempt.
 
     Args:
         host: a name or an IP address.
         port: of the server.
         options: set on the socket before it connects.
+        names: looks the host up.
 
     Returns:
         A gevent socket, which the caller owns.
@@ -38,25 +36,13 @@ def dial(host: str, port: int, options: SocketOptions) -> socket.socket:
         ConnectError: the name is unknown, or no address answers. Its cause is the first address's error.
     """
     try:
-        found = resolve(host, port)
+        found = names.resolve(host, port)
     except OSError as error:
         raise ConnectError(f"{host} cannot be resolved: {error.strerror or error}") from error
     try:
         return _connect(found[0], options) if len(found) == 1 else _Race(interleave(found), options).run()
     except OSError as error:
         raise ConnectError(f"cannot connect to {host} port {port}: {error.strerror or error}") from error
-
-
-def resolve(host: str, port: int) -> list[AddressInfo]:
-    """Returns the addresses of a host, best first (RFC 6724). A name is looked up by gevent's resolver.
-
-    Raises:
-        OSError: there are none.
-    """
-    try:
-        return _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM, 0, _socket.AI_NUMERICHOST)
-    except _socket.gaierror:  # not an address; that is found out without a look-up
-        return gevent.get_hub().resolver.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)  # type: ignore[no-any-return]
 
 
 def interleave(found: list[AddressInfo]) -> list[AddressInfo]:

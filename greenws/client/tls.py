@@ -13,7 +13,9 @@ from greenws.net.transport import TLS
 MAX_SESSIONS = 100  # kept, of a few KB each; the one that was used longest ago goes
 ALPN = "http/1.1"  # RFC 7301 §6: a server that would speak HTTP/2 by itself is told what follows
 
-_sessions: OrderedDict[tuple[ssl.SSLContext, str, int], ssl.SSLSession] = OrderedDict()
+Server = tuple[ssl.SSLContext, str, int]  # whom it trusts, host, port
+
+_sessions: OrderedDict[Server, ssl.SSLSession] = OrderedDict()
 
 
 @cache
@@ -24,8 +26,13 @@ def default_context() -> ssl.SSLContext:
     return context
 
 
-def start_tls(wire: Wire, context: ssl.SSLContext, host: str, port: int, *, resume: bool) -> TLS:
+def start_tls(wire: Wire, server: Server, session: ssl.SSLSession | None = None) -> TLS:
     """Encrypts a wire to a server. Blocks the calling greenlet.
+
+    Args:
+        wire: to the server.
+        server: who is expected there.
+        session: to resume, as ``kept_session`` returned it.
 
     Returns:
         The filter, for ``keep_session``.
@@ -33,7 +40,7 @@ def start_tls(wire: Wire, context: ssl.SSLContext, host: str, port: int, *, resu
     Raises:
         ConnectError: the handshake fails, or the server chose another protocol than HTTP/1.1.
     """
-    session = _sessions.get((context, host, port)) if resume else None
+    context, host, _ = server
     tls = TLS(context, server_side=False, server_hostname=host, session=session)
     wire.start_tls(tls)
     if tls.alpn not in (None, ALPN):
@@ -41,16 +48,27 @@ def start_tls(wire: Wire, context: ssl.SSLContext, host: str, port: int, *, resu
     return tls
 
 
-def keep_session(tls: TLS, context: ssl.SSLContext, host: str, port: int) -> None:
+def kept_session(server: Server) -> ssl.SSLSession | None:
+    """Returns what a connection to a server can resume, or None."""
+    return _sessions.get(server)
+
+
+def keep_session(tls: TLS, server: Server, offered: ssl.SSLSession | None) -> None:
     """Keeps a connection's session for the next to the same server. It has come with the server's first answer.
 
-    That of a connection which resumed one is left: to copy it out takes longer than resuming saves.
+    To copy it out takes longer than resuming saves. So that of a connection which resumed one is left, and of those
+    opened side by side only the first is kept.
+
+    Args:
+        tls: of the connection.
+        server: at its other end.
+        offered: what was kept when the connection began.
     """
-    if tls.is_resumed:
+    if tls.is_resumed or kept_session(server) is not offered:
         return
     session = tls.session
     if session is not None:
-        _sessions[context, host, port] = session
-        _sessions.move_to_end((context, host, port))
+        _sessions[server] = session
+        _sessions.move_to_end(server)
         if len(_sessions) > MAX_SESSIONS:
             _sessions.popitem(last=False)

@@ -13,6 +13,7 @@ from gevent.ssl import SSLSocket
 from greenws.client.address import host_of, split_url
 from greenws.client.connect import Dialer
 from greenws.client.dial import dial
+from greenws.client.names import Names
 from greenws.client.tls import default_context
 from greenws.config import SocketOptions
 from greenws.errors import ConfigError, ConnectError
@@ -136,11 +137,12 @@ class Sockets:
             self._context = self._context or default_context()
         elif self._context is not None:
             raise ConfigError("ssl is given, but the URL begins with tcp://")
+        self._names = Names()
         self._connections = connections
 
     def open(self) -> RawConnection:
         """Connects."""
-        sock = dial(self._host, self._port, self._options)
+        sock = dial(self._host, self._port, self._options, self._names)
         if self._context is not None:
             try:
                 sock = SSLSocket(sock, server_hostname=self._host, _context=self._context)

@@ -12,7 +12,9 @@ from gevent.event import Event
 
 from greenws import SocketOptions
 from greenws.client import dial as module
-from greenws.client.dial import dial, interleave, resolve
+from greenws.client import names
+from greenws.client.dial import dial, interleave
+from greenws.client.names import Names
 from greenws.errors import ConnectError
 
 OPTIONS = SocketOptions()
@@ -62,40 +64,20 @@ def network(monkeypatch):
             made.open.discard(self)
 
     monkeypatch.setattr(module, "socket", SimpleNamespace(socket=Socket))
-    monkeypatch.setattr(module, "resolve", lambda host, port: [info(address) for address in made.addresses])
+    monkeypatch.setattr(names, "resolve", lambda host, port: [info(address) for address in made.addresses])
     return made
 
 
 def test_it_connects_and_sets_the_options(listener):
-    sock = dial("127.0.0.1", listener.getsockname()[1], OPTIONS)
+    sock = dial("127.0.0.1", listener.getsockname()[1], OPTIONS, Names())
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert isinstance(sock, socket.socket)
     sock.close()
 
 
-def test_a_name_is_resolved_without_blocking_the_hub(listener, monkeypatch):
-    """By gevent's resolver, in a thread: other greenlets run meanwhile."""
-    ran = Event()
-    real = gevent.get_hub().resolver.getaddrinfo
-
-    def slowly(*args):
-        assert ran.wait(5)
-        return real(*args)
-
-    monkeypatch.setattr(gevent.get_hub().resolver, "getaddrinfo", slowly)
-    gevent.spawn(ran.set)
-    dial("localhost", listener.getsockname()[1], OPTIONS).close()
-
-
-def test_an_address_is_not_looked_up(monkeypatch):
-    monkeypatch.setattr(gevent.get_hub().resolver, "getaddrinfo", None)
-    assert resolve("127.0.0.1", 80)[0][4] == ("127.0.0.1", 80)
-    assert resolve("::1", 80)[0][4][:2] == ("::1", 80)
-
-
 def test_an_unknown_name():
     with pytest.raises(ConnectError, match="cannot be resolved"):
-        dial("no-such-host.invalid", 80, OPTIONS)
+        dial("no-such-host.invalid", 80, OPTIONS, Names())
 
 
 def test_families_alternate_beginning_with_the_first():
@@ -107,7 +89,7 @@ def test_the_first_that_answers_wins_and_the_others_are_closed(network):
     network.addresses = ["::1", "1.1.1.1"]
     network.answers = {"::1": Event(), "1.1.1.1": None}
     begin = time.monotonic()
-    sock = dial("app.example", 1, OPTIONS)
+    sock = dial("app.example", 1, OPTIONS, Names())
     assert time.monotonic() - begin >= module.STAGGER * 0.9
     assert sock.address == "1.1.1.1"
     gevent.idle()
@@ -116,7 +98,7 @@ def test_the_first_that_answers_wins_and_the_others_are_closed(network):
 
 def test_one_that_answers_in_time_is_the_only_one_tried(network):
     network.addresses = ["::1", "1.1.1.1"]
-    assert dial("app.example", 1, OPTIONS).address == "::1"
+    assert dial("app.example", 1, OPTIONS, Names()).address == "::1"
     assert network.tried == ["::1"]
 
 
@@ -124,7 +106,7 @@ def test_a_failure_does_not_wait_for_the_next(network, monkeypatch):
     monkeypatch.setattr(module, "STAGGER", 1000)
     network.addresses = ["::1", "1.1.1.1", "::2"]
     network.answers = {"::1": ConnectionRefusedError(), "1.1.1.1": OSError("no route")}
-    assert dial("app.example", 1, OPTIONS).address == "::2"
+    assert dial("app.example", 1, OPTIONS, Names()).address == "::2"
     gevent.idle()
     assert len(network.open) == 1
 
@@ -133,7 +115,7 @@ def test_all_fail(network):
     network.addresses = ["::1", "1.1.1.1"]
     network.answers = {"::1": ConnectionRefusedError(111, "the first"), "1.1.1.1": OSError(113, "the second")}
     with pytest.raises(ConnectError, match="the first"):
-        dial("app.example", 1, OPTIONS)
+        dial("app.example", 1, OPTIONS, Names())
     assert not network.open
 
 
@@ -141,7 +123,7 @@ def test_one_address_has_connect_timeout(network):
     network.addresses = ["::1", "1.1.1.1"]
     network.answers = {"::1": Event(), "1.1.1.1": Event()}
     with pytest.raises(ConnectError, match=r"no answer within 0\.1 s"):
-        dial("app.example", 1, SocketOptions(connect_timeout=0.1))
+        dial("app.example", 1, SocketOptions(connect_timeout=0.1), Names())
     assert not network.open
 
 
@@ -151,7 +133,7 @@ def test_a_late_one_of_two_that_answer_is_closed(network, monkeypatch):
     network.addresses = ["::1", "1.1.1.1"]
     network.answers = {"::1": both, "1.1.1.1": both}
     gevent.spawn_later(0.05, both.set)
-    sock = dial("app.example", 1, OPTIONS)
+    sock = dial("app.example", 1, OPTIONS, Names())
     gevent.idle()
     assert network.open == {sock}
 
@@ -160,7 +142,7 @@ def test_killed_while_it_waits(network, monkeypatch):
     monkeypatch.setattr(module, "STAGGER", 0.001)
     network.addresses = ["::1", "1.1.1.1"]
     network.answers = {"::1": Event(), "1.1.1.1": Event()}
-    greenlet = gevent.spawn(dial, "app.example", 1, OPTIONS)
+    greenlet = gevent.spawn(dial, "app.example", 1, OPTIONS, Names())
     while len(network.tried) < 2:
         gevent.sleep(0.001)
     greenlet.kill()

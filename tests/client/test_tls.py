@@ -9,7 +9,8 @@ import pytest
 import greenws
 from greenws import SocketOptions
 from greenws.client import tls
-from greenws.errors import ConnectError
+from greenws.errors import ConnectError, HandshakeError
+from greenws.net.transport import TLS
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +115,44 @@ def test_so_many_sessions_are_kept(monkeypatch, scripted, server_context, trusti
     for server in servers:
         greenws.connect(server.url(host="localhost"), ssl=trusting).abort()
     assert [port for _, _, port in tls._sessions] == [server.port for server in servers[1:]]
+
+
+def test_the_request_leaves_with_the_end_of_the_tls_handshake(scripted, server_context, trusting):
+    came = []
+
+    def talk(caller):
+        filter_ = TLS(server_context)
+        for _ in range(2):
+            came.append(filter_.receive(caller.socket.recv(65536)))
+            caller.socket.sendall(filter_.send(b""))
+
+    server = scripted(talk)
+    with pytest.raises(HandshakeError, match="without an answer"):
+        greenws.connect(f"wss://localhost:{server.port}/", ssl=trusting)
+    assert came[0] == b""
+    assert came[1].startswith(b"GET / HTTP/1.1\r\n")
+
+
+def handshake(client_context, server_context, session=None):
+    client, server = TLS(client_context, False, "localhost", session), TLS(server_context)
+    flight = b""
+    while not (client.is_ready and server.is_ready):
+        client.receive(flight)
+        server.receive(client.send(b""))
+        flight = server.send(b"")
+    client.receive(flight)
+    return client
+
+
+def test_of_connections_opened_side_by_side_one_keeps_its_session(server_context, trusting, certificate):
+    server = (trusting, "localhost", 1)
+    tls.keep_session(handshake(trusting, server_context), server, offered=None)
+    first = tls.kept_session(server)
+    assert first is not None
+    tls.keep_session(handshake(trusting, server_context), server, offered=None)
+    assert tls.kept_session(server) is first
+
+    restarted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    restarted.load_cert_chain(*certificate)
+    tls.keep_session(handshake(trusting, restarted, first), server, offered=first)
+    assert tls.kept_session(server) is not first

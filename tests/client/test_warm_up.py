@@ -9,7 +9,7 @@ import gevent
 import pytest
 from flask import abort
 
-from greenws.client import dial
+from greenws.client import names
 from greenws.client.members import Member
 from greenws.client.plan import Plan
 from greenws.client.pool import ConnectionPool
@@ -75,7 +75,7 @@ def test_a_warm_up_of_a_name_that_does_not_exist_ends_at_once(monkeypatch: pytes
     def unknown(*_: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(dial, "resolve", unknown)
+    monkeypatch.setattr(names, "resolve", unknown)
     with ConnectionPool("ws://nowhere.invalid/", min_idle=2) as pool:
         report = pool.warm_up()
         assert report.is_refused
