@@ -33,7 +33,7 @@ from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
 from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, is_own_queue, listen
 from greenws.server.readiness import Readiness
-from greenws.server.tls import make_context
+from greenws.server.tls import make_context, rehearse
 from greenws.server.upgrade import Upgrade
 
 MAX_WAITING = 1000  # requests that wait for a place in the pool
@@ -226,6 +226,8 @@ class WSGIServer(pywsgi.WSGIServer):
             self._acceptor = None
 
     def _warm_up(self, readiness: Readiness) -> None:
+        if self._tls_context is not None:
+            rehearse(self._tls_context)
         readiness.warm_up(self.warm_up_spread)
         self._warming = None
         self.start_accepting()

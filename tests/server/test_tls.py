@@ -8,12 +8,15 @@ from contextlib import suppress
 
 import gevent
 import pytest
+from flask import Flask
 from gevent import socket, ssl
 from gevent import subprocess as green
 
+from greenws import GreenWS
 from greenws.config import Config
 from greenws.net.transport import TLS
-from greenws.server.tls import make_context
+from greenws.server import WSGIServer
+from greenws.server.tls import make_context, rehearse
 from tests.leaks import greenlets
 from tests.server.conftest import upgrade_request
 
@@ -165,6 +168,32 @@ def test_the_session_tickets_leave_with_the_answer(site, certificate):
     assert client.receive(sock.recv(65536)).startswith(b"HTTP/1.1 101 ")
     assert client.session.has_ticket
     sock.close()
+
+
+def test_a_server_that_warms_up_has_done_a_handshake_before_its_first_peer_comes(certificate, wrap):
+    app = Flask("warm")
+    GreenWS(app, warm_up=[])
+    context = make_context(*certificate)
+    server = WSGIServer(("127.0.0.1", 0), app, log=None, ssl_context=context)
+    server.start()
+    try:
+        with wrap(socket.create_connection(server.address)) as client:
+            client.sendall(GET)
+            assert client.recv(1) == b"H"
+            assert context.session_stats()["accept_good"] == 2
+    finally:
+        server.stop(1)
+
+
+def test_a_rehearsal_runs_no_code_of_the_users_and_needs_no_certificate_of_a_client(certificate):
+    context = make_context(*certificate)
+    context.sni_callback = lambda *_: pytest.fail("called")
+    rehearse(context)
+    assert context.session_stats()["accept"] == 0
+    context.sni_callback = None
+    context.verify_mode = ssl.CERT_REQUIRED
+    rehearse(context)
+    assert context.session_stats()["accept"] == 1
 
 
 def test_a_client_byte_by_byte(site, wrap):
