@@ -1,6 +1,6 @@
 """What a pool is worth: users who need an upstream for one question each, with and without one.
 
-``python benchmarks/pool.py`` prints the table of docs/pool.md and writes docs/measured/pool.json and pool.png.
+``python -m benchmarks.pool`` prints the tables of docs/pool.md and writes docs/measured/pool.json and pool.png.
 
 The upstream is a process of its own that speaks TLS and takes 15 ms for each handshake. The users are greenlets that
 ask at random times; what is measured is the time from wanting a connection to having the answer.
@@ -14,6 +14,7 @@ import os
 import platform
 import random
 import ssl
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,19 +22,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 
 import greenws
+from benchmarks.certificate import Certificate, make_certificate
 from greenws import Connection, GreenWSError, SocketOptions
 from greenws.bench.usage import read_usage
 from greenws.client.pool import ConnectionPool
 from greenws.client.report import percentile
+from greenws.net.transport import TLS
+from greenws.server.tls import make_context
 
 COST = 0.015  # seconds that the upstream takes for a handshake
 FAR = 0.5  # and one for which time is all that a handshake costs: what its CPU time adds does not show
 WARM, CONCURRENCY = 500, 50
+WARM_UPS = 7  # of which the median counts
 FOLDER = Path(__file__).parent.parent / "docs" / "measured"
 
 PLAIN = SocketOptions(nodelay=False, tls_resumption=False)
@@ -58,23 +63,31 @@ server.serve_forever()
 """
 
 
+class Upstream(NamedTuple):
+    """A process, where it is, and a context that trusts it."""
+
+    pid: int
+    url: str
+    context: ssl.SSLContext
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it has used."""
+        usage = read_usage((self.pid,))
+        return usage.user + usage.system
+
+
 @contextmanager
-def run_upstream(cost: float = COST) -> Iterator[tuple[str, ssl.SSLContext]]:
-    """An upstream in a process of its own: its URL, and a context that trusts it."""
-    with tempfile.TemporaryDirectory() as folder:
-        cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=upstream"
-        command += f" -addext subjectAltName=IP:127.0.0.1 -out {cert} -keyout {key}"
-        subprocess.run(command.split(), check=True, capture_output=True)
-        process = subprocess.Popen(
-            [sys.executable, "-c", UPSTREAM, str(cost), cert, key], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert process.stdout is not None
-            yield f"wss://127.0.0.1:{int(process.stdout.readline())}/", ssl.create_default_context(cafile=cert)
-        finally:
-            process.kill()
-            process.wait()
+def run_upstream(certificate: Certificate, cost: float = COST) -> Iterator[Upstream]:
+    """An upstream in a process of its own."""
+    command = [sys.executable, "-c", UPSTREAM, str(cost), certificate.chain, certificate.key]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = f"wss://127.0.0.1:{int(process.stdout.readline())}/"
+        yield Upstream(process.pid, url, ssl.create_default_context(cafile=certificate.root))
+    finally:
+        process.kill()
+        process.wait()
 
 
 def ask(conn: Connection) -> None:
@@ -112,11 +125,11 @@ def let_users_ask(users: int, rate: float, seconds: float, question: Callable[[]
     return times
 
 
-def without_pool(url: str, context: ssl.SSLContext) -> Callable[[], None]:
+def without_pool(upstream: Upstream) -> Callable[[], None]:
     """A connection for each question."""
 
     def question() -> None:
-        conn = greenws.connect(url, ssl=context)
+        conn = greenws.connect(upstream.url, ssl=upstream.context)
         ask(conn)
         conn.close()
 
@@ -133,22 +146,42 @@ def with_pool(pool: ConnectionPool) -> Callable[[], None]:
     return question
 
 
-def measure_warm_up(url: str, context: ssl.SSLContext) -> dict[str, float]:
+def measure_warm_up(upstream: Upstream) -> dict[str, float]:
     """How long a warm-up takes, and the first leases.
 
-    The ideal is that of connections which cost nothing but time: one after the other, by ``CONCURRENCY`` at once. The
-    floor is that of their CPU time, spread over all cores: no concurrency makes it less.
+    The ideal is that of connections which cost nothing but time: one after the other, by ``CONCURRENCY`` at once.
     """
-    lone, before = [], cpu()
+    lone = []
     for _ in range(50):
         begin = time.perf_counter()
-        greenws.connect(url, ssl=context).close()
+        greenws.connect(upstream.url, ssl=upstream.context).close()
         lone.append(time.perf_counter() - begin)
-    work = (cpu() - before) / len(lone)
-    with ConnectionPool(url, ssl=context, max_size=WARM) as pool:
-        before = cpu()
+    rounds = [warm_up_once(upstream) for _ in range(WARM_UPS)]
+    took, ours, theirs, first = zip(*rounds, strict=True)
+    leases = [value for values in first for value in values]
+    cost, client = statistics.median(lone), statistics.median(ours)
+    ideal = cost * WARM / CONCURRENCY
+    return {
+        "one_connection_ms": cost * 1e3,
+        "ideal_s": ideal,
+        "warm_up_s": statistics.median(took),
+        "warm_up_least_s": min(took),
+        "warm_up_most_s": max(took),
+        "by_ideal": statistics.median(took) / ideal,
+        "client_cpu_ms_each": client * 1e3 / WARM,
+        "upstream_cpu_ms_each": statistics.median(theirs) * 1e3 / WARM,
+        "client_cpu_by_ideal": client / ideal,
+        "first_lease_p50_ms": percentile(leases, 0.5) * 1e3,
+        "first_lease_p99_ms": percentile(leases, 0.99) * 1e3,
+    }
+
+
+def warm_up_once(upstream: Upstream) -> tuple[float, float, float, list[float]]:
+    """Returns the seconds that one warm-up took, those of CPU at both ends, and those of each first lease."""
+    with ConnectionPool(upstream.url, ssl=upstream.context, max_size=WARM) as pool:
+        ours, theirs = time.process_time(), upstream.cpu()
         report = pool.warm_up(WARM, concurrency=CONCURRENCY, timeout=60)
-        used = cpu() - before
+        ours, theirs = time.process_time() - ours, upstream.cpu() - theirs
         assert report.is_complete, report
         first = []
         leases = []
@@ -158,47 +191,69 @@ def measure_warm_up(url: str, context: ssl.SSLContext) -> dict[str, float]:
             first.append(time.perf_counter() - begin)
         for lease in leases:
             lease.release()
-    cost, cores = percentile(lone, 0.5), os.cpu_count() or 1
-    ideal, floor = cost * WARM / CONCURRENCY, used / cores
-    return {
-        "one_connection_ms": cost * 1e3,
-        "one_connection_cpu_ms": work * 1e3,
-        "warm_up_cpu_ms_each": used / WARM * 1e3,
-        "one_by_one_s": cost * WARM,
-        "ideal_s": ideal,
-        "floor_of_cpu_s": floor,
-        "warm_up_s": report.seconds,
-        "by_ideal": report.seconds / ideal,
-        "by_floor": report.seconds / max(ideal, floor),
-        "first_lease_p50_ms": percentile(first, 0.5) * 1e3,
-        "first_lease_p99_ms": percentile(first, 0.99) * 1e3,
-    }
+    return report.seconds, ours, theirs, first
 
 
-def cpu() -> float:
-    """Seconds of CPU that this process and the upstream have used."""
-    usage = read_usage((os.getpid(),))
-    return usage.user + usage.system
+def measure_openssl(certificate: Certificate) -> dict[str, float]:
+    """What OpenSSL and Python's ssl module take of that: milliseconds of CPU of handshakes in memory, least of many."""
+    contexts = (ssl.create_default_context(cafile=certificate.root), make_context(certificate.chain, certificate.key))
+    session = None
+    best = {}
+    for name in ("full", "resumed"):
+        rounds = []
+        for _ in range(20):
+            one = [handshake(*contexts, session) for _ in range(50)]
+            rounds.append([sum(side) / len(one) for side in zip(*(times for _, times in one), strict=True)])
+        for side, values in zip(("client", "upstream"), zip(*rounds, strict=True), strict=True):
+            best[f"{name}_{side}_ms"] = min(values) * 1e3
+        session = one[-1][0].session
+    return best
+
+
+def handshake(
+    trusting: ssl.SSLContext, serving: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[TLS, tuple[float, float]]:
+    """One handshake in memory, with the tickets behind it: the client's end of it, and the seconds at both ends."""
+    start = time.thread_time()
+    client = TLS(trusting, False, "127.0.0.1", session)
+    ours, theirs, flight = time.thread_time() - start, 0.0, b""
+    server = TLS(serving)
+    for _ in range(3):
+        start = time.thread_time()
+        client.receive(flight)
+        flight = client.send(b"")
+        middle = time.thread_time()
+        if flight:
+            server.receive(flight)
+            flight = server.send(b"")
+        ours += middle - start
+        theirs += time.thread_time() - middle
+    assert client.is_resumed == (session is not None)
+    return client, (ours, theirs)
 
 
 def run(users: int, rate: float, seconds: float) -> dict[str, Any]:
     """Measures everything."""
     times: dict[str, list[float]] = {}
-    with run_upstream(FAR) as (url, context):
-        far = measure_warm_up(url, context)
-    with run_upstream() as (url, context):
-        warm_up = measure_warm_up(url, context)
-        times["no pool"] = let_users_ask(users, rate, seconds, without_pool(url, context))
-        for name, options in (("pool", PLAIN), ("pool and tuned sockets", TUNED)):
-            with ConnectionPool(url, ssl=context, max_size=WARM, socket_options=options) as pool:
-                assert pool.warm_up(WARM, timeout=60).is_complete
-                times[name] = let_users_ask(users, rate, seconds, with_pool(pool))
-                assert pool.stats.opened == WARM, "the pool opened more while it was in use"
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        openssl = measure_openssl(certificate)
+        with run_upstream(certificate, FAR) as upstream:
+            far = measure_warm_up(upstream)
+        with run_upstream(certificate) as upstream:
+            warm_up = measure_warm_up(upstream)
+            times["no pool"] = let_users_ask(users, rate, seconds, without_pool(upstream))
+            for name, options in (("pool", PLAIN), ("pool and tuned sockets", TUNED)):
+                with ConnectionPool(upstream.url, ssl=upstream.context, max_size=WARM, socket_options=options) as pool:
+                    assert pool.warm_up(WARM, timeout=60).is_complete
+                    times[name] = let_users_ask(users, rate, seconds, with_pool(pool))
+                    assert pool.stats.opened == WARM, "the pool opened more while it was in use"
     return {
         "machine": f"Python {platform.python_version()}, {platform.system()}, {os.cpu_count()} cores",
         "load": os.getloadavg()[0],
         "users": users,
         "rate": rate,
+        "openssl": openssl,
         "warm_up": warm_up,
         "warm_up_far": far,
         "times_ms": {name: sorted(round(value * 1e3, 3) for value in values) for name, values in times.items()},
@@ -250,7 +305,7 @@ def main() -> None:
     (FOLDER / "pool.json").write_text(json.dumps(result) + "\n")
     plot(result, FOLDER / "pool.png")
     print(table(result))
-    for key in ("warm_up", "warm_up_far"):
+    for key in ("openssl", "warm_up", "warm_up_far"):
         print(f"\n{key}")
         for name, value in result[key].items():
             print(f"  {name}: {value:.3f}")

@@ -1,6 +1,6 @@
 """What each of the ``SocketOptions`` does, measured: it prints the table of docs/sockets.md.
 
-Run it by ``python benchmarks/sockets.py``. Everything goes over the loopback interface. What needs a peer that vanishes
+Run it by ``python -m benchmarks.sockets``. Everything goes over the loopback interface. What needs a peer that vanishes
 runs in a network of its own, whose loopback interface is switched off; that takes Linux, root, ``unshare`` and ``ip``.
 """
 
@@ -20,8 +20,10 @@ import gevent
 from gevent import socket, ssl
 
 import greenws
+from benchmarks.certificate import make_certificate
 from greenws import SocketOptions
 from greenws.client.dial import dial
+from greenws.client.names import Names
 from greenws.net.options import prepare_to_connect, prepare_to_listen
 from greenws.protocol.handshake import accept_key
 
@@ -71,7 +73,7 @@ def nodelay() -> tuple[str, str]:
     found = []
     with serve(answer) as port:
         for is_on in (False, True):
-            sock = dial("127.0.0.1", port, SocketOptions(nodelay=is_on))
+            sock = dial("127.0.0.1", port, SocketOptions(nodelay=is_on), Names())
 
             def ask(sock: socket.socket = sock) -> None:
                 sock.sendall(b"a")
@@ -98,7 +100,7 @@ def open_fast() -> None:
             options = SocketOptions(fast_open=is_on)
 
             def ask(options: SocketOptions = options) -> None:
-                sock = dial("127.0.0.1", port, options)
+                sock = dial("127.0.0.1", port, options, Names())
                 sock.sendall(b"a")
                 sock.recv(1)
                 sock.close()
@@ -120,14 +122,10 @@ def netstat(name: str) -> int:
 def tls_resumption() -> tuple[str, str]:
     """Connects again and again, over TLS."""
     with tempfile.TemporaryDirectory() as folder:
-        command = (
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost "
-            f"-addext subjectAltName=DNS:localhost -keyout {folder}/key.pem -out {folder}/cert.pem"
-        )
-        subprocess.run(command.split(), check=True, capture_output=True)
+        certificate = make_certificate(folder)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
-        trusting = ssl.create_default_context(cafile=f"{folder}/cert.pem")
+        context.load_cert_chain(certificate.chain, certificate.key)
+        trusting = ssl.create_default_context(cafile=certificate.root)
     found = []
     with serve(lambda sock: accept(context.wrap_socket(sock, server_side=True))) as port:
         for is_on in (False, True):
@@ -158,7 +156,7 @@ def buffers() -> tuple[str, str]:
     for size in (None, 16384):
         options = SocketOptions(send_buffer=size, receive_buffer=size)
         with serve(lambda sock: gevent.sleep(10), options) as port:
-            sock = dial("127.0.0.1", port, options)
+            sock = dial("127.0.0.1", port, options, Names())
             sock.setblocking(False)
             taken = 0
             try:
@@ -207,7 +205,7 @@ def reuse_address() -> tuple[str, str]:
     for is_on in (False, True):
         options = SocketOptions(reuse_address=is_on)
         with serve(lambda sock: sock.close(), options) as port:
-            client = dial("127.0.0.1", port, SocketOptions())
+            client = dial("127.0.0.1", port, SocketOptions(), Names())
             client.recv(1)
             client.close()
         again = socket.socket()
@@ -234,7 +232,7 @@ def reuse_port() -> tuple[str, str]:
         listener.listen(4096)
         listener.setblocking(False)
         del index
-    clients = [dial("127.0.0.1", port, SocketOptions()) for _ in range(1000)]
+    clients = [dial("127.0.0.1", port, SocketOptions(), Names()) for _ in range(1000)]
     for index, listener in enumerate(listeners):
         try:
             while True:
@@ -270,7 +268,7 @@ def vanish(what: str) -> None:
 
 def in_a_network_of_its_own(what: str) -> str:
     """Runs this file with an argument there and returns what it printed."""
-    command = ["unshare", "-n", sys.executable, __file__, what]
+    command = ["unshare", "-n", sys.executable, "-m", "benchmarks.sockets", what]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
     return done.stdout.strip() or f"not measured: {done.stderr.strip().splitlines()[-1]}"
 
