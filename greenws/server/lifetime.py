@@ -15,11 +15,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import gevent
+from gevent.baseserver import BaseServer
 
 from greenws.net.registry import Registry
 from greenws.protocol.codes import CloseCode
 
-LOOK = 0.1  # seconds between two looks at whether the worker has been told to end
+LOOK = 0.05  # seconds between two looks at whether the worker has been told to end
 ACCEPTS_ON = 1.0  # seconds in which gunicorn's gevent worker may still accept then: it looks once a second
 LAST_MOMENT = 1.0  # seconds of gunicorn's graceful timeout that are left for everything but the connections
 
@@ -46,10 +47,27 @@ def code_at_end(worker: Any) -> int:
     return CloseCode.SERVICE_RESTART if len(siblings) > worker.cfg.workers else CloseCode.GOING_AWAY
 
 
+def find_servers(worker: Any) -> list[Any]:
+    """Returns the servers that accept for gunicorn's gevent worker; none when they cannot be known for certain.
+
+    They are in a variable of the worker's ``run`` and nowhere else. That waits in the main greenlet, the hub's parent,
+    so the variable can be read there. Not from the main greenlet itself.
+    """
+    frame = gevent.get_hub().parent.gr_frame
+    while frame is not None and not (frame.f_code.co_name == "run" and frame.f_locals.get("self") is worker):
+        frame = frame.f_back
+    servers = [] if frame is None else frame.f_locals.get("servers")
+    if not isinstance(servers, list) or not all(isinstance(server, BaseServer) for server in servers):
+        return []
+    theirs = {server.socket.fileno() for server in servers if not server.closed}
+    return list(servers) if theirs <= {sock.fileno() for sock in worker.sockets} else []
+
+
 class Lifetime:
     """Closes connections at the end of a process whose server does not do it. There is one for each process.
 
-    Under gunicorn that begins when the worker has been told to end and does not accept any more. Elsewhere, and at the
+    Under gunicorn that begins when the worker has been told to end. Its servers are closed first, as it would do itself
+    up to a second later; where they are not to be found, it begins when that second is over. Elsewhere, and at the
     latest, it begins when the interpreter ends in good order.
     """
 
@@ -59,6 +77,7 @@ class Lifetime:
         self._worker: Any = None
         self._timer: Any = None
         self._told = 0.0
+        self._has_closed = False
 
     def watch(self, registry: Registry, timeout: float) -> None:
         """Closes the registry's connections at the end, within ``timeout`` seconds."""
@@ -76,8 +95,10 @@ class Lifetime:
     def _look(self) -> None:
         if self._worker.alive:
             return
-        self._told = self._told or time.monotonic()
-        if time.monotonic() - self._told >= ACCEPTS_ON:
+        if not self._told:
+            self._told = time.monotonic()
+            self._has_closed = _close(find_servers(self._worker))
+        if self._has_closed or time.monotonic() - self._told >= ACCEPTS_ON:
             self._timer.stop()
             self._timer.close()
             gevent.spawn(self._drain)
@@ -99,6 +120,13 @@ class Lifetime:
     def _at_exit(self) -> None:
         if self._pid == os.getpid():
             self._drain()
+
+
+def _close(servers: list[Any]) -> bool:
+    """Lets them accept no more; what they serve goes on. Returns whether there are any. May be done again."""
+    for server in servers:
+        server.close()
+    return bool(servers)
 
 
 LIFETIME = Lifetime()

@@ -18,6 +18,7 @@ from flask import Flask, Response, got_request_exception, request
 from gunicorn.config import Config
 
 from greenws import Connection, Endpoint, GreenWS
+from greenws.server.lifetime import find_servers, find_worker
 from tests.interop.app import Echo, echo
 from tests.interop.serving import ROOT, STOP_TIMEOUT
 
@@ -59,6 +60,7 @@ def create_app() -> Flask:
     """Echoes behind a guard, a cookie, an error tracker and a middleware."""
     app = Flask(__name__)
     app.add_url_rule("/", view_func=lambda: "plain", endpoint="index")
+    app.add_url_rule("/servers", view_func=lambda: str(len(find_servers(find_worker()))), endpoint="servers")
     ws = GreenWS(app)
     ws.route("/event")(Echo)
     ws.route("/blocking")(echo)

@@ -1,5 +1,6 @@
 """Servers that are not ours: stock gunicorn with its gevent workers, and gevent's own; and those that cannot."""
 
+import errno
 import re
 import signal
 import socket
@@ -191,6 +192,22 @@ def test_at_the_end_of_the_process_every_peer_is_told(kind: str, style: str) -> 
             assert peer.rest() == b""
         assert server.process.wait(TIMEOUT) == 0
         assert not FAULT.search(server.errors()), server.errors()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["gevent", "gevent_pywsgi"])
+def test_the_servers_of_gunicorns_worker_are_found_and_closed_before_anybody_is_told(kind: str) -> None:
+    with serve(kind) as server, Peer(server.port) as peer:
+        page = HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+        page.request("GET", "/servers")
+        assert page.getresponse().read() == b"1"
+        page.close()
+        assert peer.head()[0] == 101
+        server.process.send_signal(signal.SIGTERM)
+        peer.until(b"\x88\x02\x03\xe9")
+        with socket.socket() as late:
+            assert late.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+        assert server.process.poll() is None
 
 
 def refusal(port: int, certificate: Path | None = None) -> str:

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 
 import gevent
 import pytest
+from gevent.server import StreamServer
 
 from greenws.net.registry import Registry
 from greenws.server import lifetime
-from greenws.server.lifetime import Lifetime, code_at_end, find_worker
+from greenws.server.lifetime import Lifetime, code_at_end, find_servers, find_worker
 
 
 class Worker:
@@ -25,6 +26,11 @@ class Worker:
         self.nr = nr
         self.max_requests = sys.maxsize
         self.ppid = os.getpid()  # its arbiter, whose other children are its siblings
+        self.sockets = []
+
+    def run(self, servers, until):
+        """Serves until a greenlet has ended."""
+        until.join()
 
     def handle_exit(self, *args):
         """TERM."""
@@ -84,6 +90,80 @@ def test_where_nothing_can_be_known_it_is_the_end():
     worker = Worker()
     worker.ppid = 0
     assert code_at_end(worker) == 1001
+
+
+@pytest.fixture
+def server():
+    """Of a worker."""
+    server = StreamServer(("127.0.0.1", 0), lambda *args: None)
+    server.start()
+    yield server
+    server.close()
+
+
+def run_beside(worker, servers, function, *args):
+    """Calls a function while the worker's ``run`` waits in the main greenlet, as it does for as long as it serves."""
+    beside = gevent.spawn(function, *args)
+    worker.run(servers, beside)
+    return beside.get()
+
+
+def test_the_servers_of_a_worker_are_those_of_its_run(server):
+    worker = Worker()
+    worker.sockets = [server.socket]
+    assert gevent.spawn(find_servers, worker).get() == []
+    assert run_beside(worker, [server], find_servers, worker) == [server]
+    assert run_beside(worker, [server], find_servers, Worker()) == []
+
+
+def test_a_server_of_another_socket_is_none_of_the_workers(server):
+    worker = Worker()
+    assert run_beside(worker, [server], find_servers, worker) == []
+
+
+def test_one_that_the_worker_has_closed_is_still_its_server(server):
+    worker = Worker()
+    worker.sockets = [server.socket]
+    server.close()
+    assert run_beside(worker, [server], find_servers, worker) == [server]
+
+
+@pytest.mark.parametrize("others", [None, ["no server"]])
+def test_what_is_no_list_of_servers_is_none(server, others):
+    worker = Worker()
+    worker.sockets = [server.socket]
+    assert run_beside(worker, others, find_servers, worker) == []
+
+
+def test_a_run_that_has_another_name_for_them_has_none(server):
+    class Other(Worker):
+        def run(self, listening, until):
+            until.join()
+
+    worker = Other()
+    worker.sockets = [server.socket]
+    assert run_beside(worker, [server], find_servers, worker) == []
+
+
+def test_nobody_is_accepted_any_more_when_the_first_is_told(server, on_term, monkeypatch):
+    monkeypatch.setattr(lifetime, "LOOK", 0.001)
+    monkeypatch.setattr(lifetime.atexit, "register", lambda function: None)
+    worker, registry = Worker(workers=1000), Registry(1)
+    worker.sockets = [server.socket]
+    on_term(worker.handle_exit)
+
+    def end():
+        Lifetime().watch(registry, 5)
+        gevent.sleep(0.01)
+        assert not server.closed
+        assert not registry.is_draining
+        worker.alive = False
+        with gevent.Timeout(lifetime.ACCEPTS_ON / 2):
+            while not registry.is_draining:
+                gevent.sleep(0.001)
+        assert server.closed
+
+    run_beside(worker, [server], end)
 
 
 def test_without_our_worker_it_begins_when_nothing_is_accepted_any_more(on_term, monkeypatch):
