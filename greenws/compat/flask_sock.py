@@ -198,6 +198,7 @@ class _Middleware(Upgrading):
     def __init__(self, app: Flask, inner: Application) -> None:
         super().__init__(inner, name="flask-sock")
         self._app = app
+        self.join(app.extensions, Config(metrics=app.config.get("GREENWS_METRICS")).metrics)
 
     def make_config(self) -> Config:
         options: dict[str, Any] = self._app.config.get(OPTIONS_KEY, {})

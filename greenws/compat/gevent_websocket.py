@@ -22,7 +22,8 @@ from geventwebsocket.websocket import MSG_ALREADY_CLOSED, MSG_CLOSED, MSG_SOCKET
 from greenws.compat.upgrading import Answer, Application, ApplicationRun, Environ, StartResponse, Upgrading
 from greenws.compat.websocket import WebSocket
 from greenws.config import Config
-from greenws.errors import ConnectionClosed
+from greenws.errors import ConfigError, ConnectionClosed
+from greenws.flaskext.metrics import METRICS
 from greenws.net.connection import Connection
 from greenws.server.wsgi import WSGIHandler, WSGIServer
 
@@ -81,6 +82,7 @@ class WebSocketMiddleware(Upgrading):
         config: limits and timeouts.
         server: what the application knows as ``ws.handler.server``; None is this object.
         handler_class: of ``ws.handler``; a class derived from ``WebSocketHandler``.
+        name: of its connections, for logs and metrics.
 
     Attributes:
         clients: those that are connected, by address: ``Client`` objects.
@@ -96,13 +98,16 @@ class WebSocketMiddleware(Upgrading):
         *,
         server: Any = None,
         handler_class: type[WebSocketHandler] | None = None,
+        name: str = "gevent-websocket",
     ) -> None:
-        super().__init__(application, config, "gevent-websocket")
+        super().__init__(application, config, name)
         self.clients: dict[Any, Client] = {}
         self._server = self if server is None else server
         self._handler_class = handler_class or WebSocketHandler
         if not hasattr(self._server, "clients"):
             self._server.clients = {}
+        extensions = getattr(application, "extensions", None)
+        self.join(extensions if isinstance(extensions, dict) else {}, None if config is None else config.metrics)
 
     def may_upgrade(self, environ: Environ) -> bool:
         """Whether a request asks for an upgrade, and no other middleware of this kind has it already."""
@@ -116,12 +121,12 @@ class WebSocketMiddleware(Upgrading):
         protocol = app_protocol(environ["PATH_INFO"])
         return (protocol,) if protocol else ()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """WSGI. A ``pre_start_hook`` of the server that returns something true leaves a request to the application."""
+    def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """As ``Upgrading`` says; but a ``pre_start_hook`` that returns something true leaves it to the application."""
         hook = getattr(self._server, "pre_start_hook", None) if self.may_upgrade(environ) else None
         if hook is not None and hook(self._make_handler(environ)):
             return self.application(environ, start_response) or ()
-        return super().__call__(environ, start_response)
+        return super().answer(environ, start_response)
 
     def make_run(self, conn: Connection, environ: Environ) -> ApplicationRun:
         """As ``Upgrading`` says."""
@@ -163,12 +168,23 @@ class WebSocketHandler(WSGIHandler, original.WebSocketHandler):
     @classmethod
     def run_upgrade(cls, server: Any, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Runs the server's application for an upgrade request."""
-        middleware = server.__dict__.get("websockets")
+        return cls._find_middleware(server)(environ, start_response)
+
+    @classmethod
+    def find_metrics(cls, server: Any) -> Any:
+        """As ``WSGIHandler`` says. They may be a setting of the server's ``config``, too."""
+        return cls._find_middleware(server).extensions.get(METRICS)
+
+    @classmethod
+    def _find_middleware(cls, server: Any) -> WebSocketMiddleware:
+        middleware: WebSocketMiddleware | None = server.__dict__.get("websockets")
         if middleware is None or middleware.application is not server.application:
             config = getattr(server, "config", cls.config)
+            if (config.metrics or "").startswith("/") and METRICS not in getattr(server.application, "extensions", {}):
+                raise ConfigError(f"metrics of a server need an address, like '127.0.0.1:9464', not {config.metrics!r}")
             middleware = WebSocketMiddleware(server.application, config, server=server, handler_class=cls)
             server.websockets = middleware
-        return middleware(environ, start_response)  # type: ignore[no-any-return]
+        return middleware
 
     def run_application(self) -> None:
         """On gevent's server: runs the application, for an upgrade request as ``run_upgrade`` does."""

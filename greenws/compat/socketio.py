@@ -71,8 +71,9 @@ class _Middleware(WebSocketMiddleware):
     patience = None  # Socket.IO uses a socket at once, or refuses
 
     def __init__(self, app: Any, inner: Any, max_message_size: int) -> None:
-        super().__init__(inner)
+        super().__init__(inner, name="flask-socketio")
         self._app = app
+        self.join(app.extensions, Config(metrics=app.config.get("GREENWS_METRICS")).metrics)
         self._path = inner.engineio_path
         self._max_message_size = max_message_size
 

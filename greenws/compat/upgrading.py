@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from greenws.config import Config
 from greenws.errors import HandshakeError, UnsupportedServer
+from greenws.flaskext.metrics import METRICS, observe
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -89,9 +90,10 @@ class Upgrading:
     Args:
         application: the other.
         config: its limits and timeouts.
-        name: of its connections, for logs.
+        name: of its connections, for logs and metrics.
 
     Attributes:
+        extensions: those of the application, or, for one that has none, where a server finds ours.
         patience: seconds after which the peer gets its 101 although the socket was not used yet; None is
             ``handshake_timeout``.
     """
@@ -103,6 +105,17 @@ class Upgrading:
         self._config = config
         self._name = name
         self._service: Service | None = None
+        self.extensions: dict[str, Any] = {}
+
+    def join(self, extensions: dict[str, Any], place: str | None) -> None:
+        """Is measured from now on with all else of an application that is.
+
+        Args:
+            extensions: the application's.
+            place: the setting ``metrics``.
+        """
+        self.extensions = extensions
+        observe(extensions, self, place)
 
     def make_config(self) -> Config:
         """The settings, asked for at the first upgrade request: until then the application may still set its own."""
@@ -125,11 +138,33 @@ class Upgrading:
         """What all connections share."""
         if self._service is None:
             config = self.make_config()
+            if (metrics := self.extensions.get(METRICS)) is not None:
+                config = config.replace(metrics=metrics.place)  # another part's setting: the service measures, too
             self._service = Service(config, Registry.of(config), self._name, on_error=_report)
         return self._service
 
+    @property
+    def registry(self) -> Registry:
+        """The connections."""
+        return self.service.registry
+
+    def prepare(self) -> None:
+        """Makes what all connections share, if that is not made yet."""
+        _ = self.service
+
+    def routes(self) -> Iterable[tuple[str, Service]]:
+        """All connections are of one route, for metrics: which rule they have asked for is the application's affair."""
+        return [(self._name, self.service)]
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI."""
+        metrics = self.extensions.get(METRICS)
+        if metrics is not None:
+            return metrics.serve(environ, start_response, self.answer)  # type: ignore[no-any-return]
+        return self.answer(environ, start_response)
+
+    def answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answers a request that is not for metrics."""
         if not self.may_upgrade(environ):
             return self.application(environ, start_response) or ()
         try:

@@ -1,5 +1,8 @@
 """Metrics of an application: measured as long as it is served, and published where its settings say.
 
+An application may have several parts with connections: a GreenWS, and middlewares with the interface of other
+libraries. They all are in one list in ``app.extensions``, and have one ``Metrics`` there, where a server looks for it.
+
 Nothing here is loaded of ``greenws.observe``, nor of ``prometheus_client``, before an application asks for metrics.
 """
 
@@ -7,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 import gevent
 
@@ -20,29 +24,37 @@ from greenws.server.handover import KEY
 from greenws.server.lifetime import find_worker
 
 if TYPE_CHECKING:
-    from greenws.flaskext.state import AppState
     from greenws.observe.exposition import Exposition
     from greenws.observe.figures import Figures
     from greenws.observe.observer import Observer
-    from greenws.observe.process import Process
+    from greenws.observe.process import Observed, Process
 
 log = logging.getLogger("greenws.observe")
+
+METRICS = "greenws.metrics"  # among the extensions of an application: its Metrics, if it has a place for them
+PARTS = "greenws.observed"  # there: what would be measured
+MEASURED = "greenws.measured"  # in a request's environ: it has passed its application's Metrics
+
+
+WSGI: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Metrics:
     """What is measured of one application.
 
     Args:
-        state: the application's.
         place: the setting ``metrics``.
         process, observer, exposition: of ``greenws.observe``, made for this application.
+
+    Attributes:
+        place: that setting.
+        limits, refusals: where a server counts that knows of no registry.
     """
 
-    def __init__(
-        self, state: AppState, place: str, process: Process, observer: Observer, exposition: Exposition
-    ) -> None:
-        self._state = state
-        self._place = place
+    def __init__(self, place: str, process: Process, observer: Observer, exposition: Exposition) -> None:
+        self.limits = process.limits
+        self.refusals = process.refusals
+        self.place = place
         self._is_path = place.startswith("/")
         self._process = process
         self._observer = observer
@@ -59,19 +71,19 @@ class Metrics:
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
-        self._state.prepare()  # so that each route is there with its zeros
+        self._process.prepare()
         worker = find_worker()
         if worker is None:
-            self._observer.begin(None, self._place)
+            self._observer.begin(None, self.place)
         else:
-            self._observer.begin(worker.ppid, self._place, worker.cfg.worker_tmp_dir)
+            self._observer.begin(worker.ppid, self.place, worker.cfg.worker_tmp_dir)
         if not self._is_path:
             self._listen(is_one_of_several=worker is not None)
 
     def _listen(self, *, is_one_of_several: bool) -> None:
         from greenws.server.wsgi import WSGIServer
 
-        host, _, port = self._place.rpartition(":")
+        host, _, port = self.place.rpartition(":")
         # All workers listen on the one port. Whichever the system lets answer, answers for all.
         options = SocketOptions(reuse_port=is_one_of_several)
         address = (host.strip("[]"), int(port))
@@ -81,7 +93,7 @@ class Metrics:
             self._server.start()
         except OSError as error:
             self._server = None
-            log.error("metrics cannot be served at %s: %s", self._place, error)
+            log.error("metrics cannot be served at %s: %s", self.place, error)
 
     def end(self, server: Any) -> None:
         """A server has stopped. With the last one measuring ends. Blocks for a moment at most."""
@@ -111,17 +123,23 @@ class Metrics:
 
     # ---- what passes through it
 
-    def serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """WSGI: answers a scrape, if it is one, and counts how upgrade requests are answered."""
+    def serve(self, environ: dict[str, Any], start_response: Callable[..., Any], application: WSGI) -> Iterable[bytes]:
+        """Answers a scrape; lets the application answer all else, and counts how upgrade requests are answered.
+
+        Of several parts that stand behind each other, the outermost has it measured.
+        """
+        if MEASURED in environ:
+            return application(environ, start_response)
+        environ[MEASURED] = True
         if self._pid != os.getpid() and KEY not in environ and gevent.getcurrent().parent is gevent.get_hub():
             self.begin(None)  # a server that is not ours does not say that it serves
-        if self._is_path and environ.get("PATH_INFO") == self._place:
+        if self._is_path and environ.get("PATH_INFO") == self.place:
             return self._exposition(environ, start_response)
         if "HTTP_UPGRADE" not in environ or not wants_websocket(_header(environ)):
-            return self._state.answer(environ, start_response)
+            return application(environ, start_response)
         answer = _Answer(start_response)
         try:
-            return self._state.answer(environ, answer)
+            return application(environ, answer)
         finally:
             self._process.handshakes[answer.status] += 1
 
@@ -147,12 +165,24 @@ def _header(environ: dict[str, Any]) -> Callable[[str], str | None]:
     return get
 
 
-def make_metrics(state: AppState, place: str) -> Metrics:
-    """Returns the metrics of an application.
+def observe(extensions: dict[str, Any], part: Observed, place: str | None) -> None:
+    """Adds a part to what is measured of an application, if anything is: now, or when another part has the setting.
+
+    Args:
+        extensions: the application's.
+        part: what has connections.
+        place: its setting ``metrics``. The first one of an application counts.
 
     Raises:
-        ConfigError: what they need is not installed.
+        ConfigError: what metrics need is not installed.
     """
+    parts = extensions.setdefault(PARTS, WeakSet())  # a server's middleware ends with the server
+    parts.add(part)
+    if place is not None and METRICS not in extensions:
+        extensions[METRICS] = _make_metrics(parts, place)
+
+
+def _make_metrics(parts: Collection[Observed], place: str) -> Metrics:
     try:
         from greenws.observe.exposition import PATH, Exposition
     except ImportError as error:
@@ -160,10 +190,10 @@ def make_metrics(state: AppState, place: str) -> Metrics:
     from greenws.observe.observer import Observer
     from greenws.observe.process import Process
 
-    process = Process(state.registry, state.routes, _pools)
+    process = Process(parts, _pools)
     observer = Observer(process)
     exposition = Exposition(observer.read, place if place.startswith("/") else PATH)
-    metrics = Metrics(state, place, process, observer, exposition)
+    metrics = Metrics(place, process, observer, exposition)
     metrics.begin_in_worker()
     return metrics
 

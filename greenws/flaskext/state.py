@@ -14,7 +14,7 @@ from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
-from greenws.flaskext.metrics import Metrics, make_metrics
+from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
@@ -47,7 +47,6 @@ class AppState:
         config: its settings.
         registry: its live connections in this process.
         readiness: what it warms up before this process accepts connections.
-        metrics: what is measured and published of it; None when nobody has asked for that.
     """
 
     def __init__(self, app: Flask, config: Config, warm_up: Iterable[Any] | None = None) -> None:
@@ -56,7 +55,6 @@ class AppState:
         self.registry = Registry.of(config)
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
-        self.metrics: Metrics | None = None
         self._services: dict[str, Service] = {}
         self._adapters: dict[tuple[str | None, ...], MapAdapter] = {}
         self._views_seen = 0
@@ -67,13 +65,17 @@ class AppState:
         else:
             app.wsgi_app = self  # type: ignore[method-assign]
         app.register_error_handler(WebsocketMismatch, self._mismatch)
-        if config.metrics is not None:
-            self.metrics = make_metrics(self, config.metrics)
+        observe(app.extensions, self, config.metrics)
 
     @property
     def connections(self) -> Iterable[Connection]:
         """The live connections of this application in this process."""
         return self.registry
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """What is measured and published of this application; None when nobody has asked for that."""
+        return self.app.extensions.get(METRICS)
 
     @property
     def is_ready(self) -> bool:
@@ -111,8 +113,8 @@ class AppState:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """WSGI: routes without a request context are served here, everything else by Flask."""
-        if self.metrics is not None:
-            return self.metrics.serve(environ, start_response)
+        if (metrics := self.metrics) is not None:
+            return metrics.serve(environ, start_response, self.answer)
         return self.answer(environ, start_response)
 
     def answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -1,12 +1,12 @@
-"""All figures of one application in one process."""
+"""All figures of one application in one process, of whatever parts of it have connections."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 
@@ -37,58 +37,68 @@ POOL_COUNTS = ("opened", "failed", "closed", "lost", "leases")
 STATUSES = {int(status) for status in HTTPStatus}
 
 
+class Observed(Protocol):
+    """A part of an application that has connections: an extension, a middleware."""
+
+    @property
+    def registry(self) -> Registry:
+        """Its connections."""
+
+    def prepare(self) -> None:
+        """Makes what ``routes`` returns, as far as it is not made at the first request only."""
+
+    def routes(self) -> Iterable[tuple[str, Service]]:
+        """Returns a label, such as the rule, for each route, and what its connections share."""
+
+
 class Process:
     """Reads the figures of an application in this process.
 
     Args:
-        registry: its connections.
-        routes: returns the rule and the ``Service`` of each route.
+        observed: its parts, of which there may be more later.
         pools: returns the name and the ``PoolStats`` of each client pool.
 
     Attributes:
         handshakes: how often upgrade requests were answered with each HTTP status.
+        limits, refusals: as a registry has them, for a server that knows of none.
         pulse: of this process.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        routes: Callable[[], Iterable[tuple[str, Service]]],
-        pools: Callable[[], Iterable[tuple[str, Any]]],
-    ) -> None:
+    def __init__(self, observed: Collection[Observed], pools: Callable[[], Iterable[tuple[str, Any]]]) -> None:
         self.handshakes: Counter[int] = Counter()
+        self.limits: Counter[str] = Counter()
+        self.refusals: Counter[int] = Counter()
         self.pulse = Pulse()
-        self._registry = registry
-        self._routes = routes
+        self._observed = observed
         self._pools = pools
+
+    def prepare(self) -> None:
+        """Lets each route be there with its zeros."""
+        for part in tuple(self._observed):
+            part.prepare()
 
     def read(self) -> Figures:
         """Returns the figures of now. Lets others run between looks at many connections, and not after that."""
-        waiting: dict[str, Waiting] = {}
-        everyone = self._registry.everyone()
-        for start in range(0, len(everyone), SLICE):
-            if start:
-                gevent.sleep(A_TURN)
-            survey(everyone[start : start + SLICE], waiting)
-        del everyone
+        looked_at = [(part, _look_at(part.registry)) for part in tuple(self._observed)]
         figures = Figures()
         figures.add("greenws_worker_connections", 0, str(os.getpid()))
-        for rule, service in self._routes():
-            _read_route(figures, rule, service, waiting.get(service.name) or Waiting())
+        for part, waiting in looked_at:
+            for rule, service in part.routes():
+                _read_route(figures, rule, service, waiting.get(service.name) or Waiting())
         self._read_server(figures)
-        self._read_handlers(figures, sum(item.spawned for item in waiting.values()))
+        self._read_handlers(figures, sum(item.spawned for _, waiting in looked_at for item in waiting.values()))
         self._read_pools(figures)
         return figures
 
     def _read_server(self, figures: Figures) -> None:
-        for name, counter in (
-            ("greenws_handshakes_total", self.handshakes),
-            ("greenws_refused_heads_total", self._registry.refusals),
-        ):
+        counting: list[Process | Registry] = [self, *(part.registry for part in self._observed)]
+        by_status = [("greenws_refused_heads_total", counts.refusals) for counts in counting]
+        for name, counter in [("greenws_handshakes_total", self.handshakes), *by_status]:
             for status, count in counter.items():
                 figures.add(name, count, str(status) if status in STATUSES else OTHER)
-        for limit, count in self._registry.limits.items():
-            figures.add("greenws_limits_total", count, limit)
+        for counts in counting:
+            for limit, count in counts.limits.items():
+                figures.add("greenws_limits_total", count, limit)
         figures.add("greenws_workers", 1)
         figures.add("greenws_hub_lag_seconds", _histogram(self.pulse.lag))
         for generation, pauses in enumerate(self.pulse.pauses):
@@ -102,7 +112,7 @@ class Process:
         figures.add("greenws_upgrades_waiting", 0 if upgrades is None else len(upgrades.waiting))
         figures.add("greenws_greenlets", 0 if handlers is None else handlers.running, "handler")
         figures.add("greenws_greenlets", 0 if upgrades is None else upgrades.running, "upgrade")
-        figures.add("greenws_greenlets", len(self._registry.views), "view")
+        figures.add("greenws_greenlets", sum(len(part.registry.views) for part in self._observed), "view")
         figures.add("greenws_greenlets", spawned, "spawned")
 
     def _read_pools(self, figures: Figures) -> None:
@@ -118,6 +128,17 @@ class Process:
             figures.add("greenws_pool_leases_reused_total", stats.reused, pool)
             figures.add("greenws_pool_leases_waited_total", stats.waited, pool)
             figures.add("greenws_pool_leases_leaked_total", stats.leaked, pool)
+
+
+def _look_at(registry: Registry) -> dict[str, Waiting]:
+    """What waits on the connections of each route, by its name."""
+    waiting: dict[str, Waiting] = {}
+    everyone = registry.everyone()
+    for start in range(0, len(everyone), SLICE):
+        if start:
+            gevent.sleep(A_TURN)
+        survey(everyone[start : start + SLICE], waiting)
+    return waiting
 
 
 def _read_route(figures: Figures, rule: str, service: Service, waiting: Waiting) -> None:

@@ -101,6 +101,11 @@ class WSGIHandler(pywsgi.WSGIHandler):
         """Runs the application for an upgrade request, for which no handler is made."""
         return server.application(environ, start_response)  # type: ignore[no-any-return]
 
+    @classmethod
+    def find_metrics(cls, server: WSGIServer) -> Any:
+        """Returns what measures the server's application; None if nothing does. Asked when the server starts."""
+        return _extensions_of(server.application).get("greenws.metrics")
+
     def handle_request(self, head: RequestHead) -> bool:
         """Runs the application and sends its response. Returns whether the connection can be used again."""
         self.head = head
@@ -183,7 +188,8 @@ class WSGIServer(pywsgi.WSGIServer):
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
         self._readiness: Readiness | None = None if state is None else state.readiness
-        self._metrics: Any = None if state is None else state.metrics
+        self._metrics: Any = None
+        self._has_registry = state is not None
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -204,6 +210,9 @@ class WSGIServer(pywsgi.WSGIServer):
     def start(self) -> None:
         """Opens the listening socket and accepts connections. Does not block."""
         self.is_stopping = False
+        self._metrics = self.handler_class.find_metrics(self)
+        if self._metrics is not None and not self._has_registry:
+            self.limits, self.refusals = self._metrics.limits, self._metrics.refusals
         super().start()
         if self._metrics is not None:
             self._metrics.begin(self)
@@ -364,7 +373,12 @@ class WSGIServer(pywsgi.WSGIServer):
 
 def state_of(application: Any) -> Any:
     """What an application's GreenWS extension knows of it, if it can be asked."""
-    return getattr(application, "extensions", {}).get("greenws")
+    return _extensions_of(application).get("greenws")
+
+
+def _extensions_of(application: Any) -> dict[str, Any]:
+    """What extensions have left with an application, as Flask has it, and our middlewares."""
+    return getattr(application, "extensions", {})
 
 
 def _tls_context(options: dict[str, Any]) -> ssl.SSLContext | None:

@@ -33,14 +33,14 @@ def workers_of(pid: int) -> list[int]:
 
 
 @contextmanager
-def ours(*options: str, metrics: str) -> Iterator[SimpleNamespace]:
-    with gunicorns.run("--workers=2", *options, app=APP, METRICS=metrics) as server:
+def ours(*options: str, metrics: str, app: str = APP) -> Iterator[SimpleNamespace]:
+    with gunicorns.run("--workers=2", *options, app=app, METRICS=metrics) as server:
         yield server
 
 
 @contextmanager
-def theirs(*options: str, metrics: str) -> Iterator[SimpleNamespace]:
-    with stock.serve("gevent", "--workers=2", *options, app=APP, environ={"METRICS": metrics}) as server:
+def theirs(*options: str, metrics: str, app: str = APP) -> Iterator[SimpleNamespace]:
+    with stock.serve("gevent", "--workers=2", *options, app=app, environ={"METRICS": metrics}) as server:
         yield server
 
 
@@ -157,3 +157,15 @@ def test_with_the_application_loaded_before_the_fork() -> None:
         soon(port, workers=2)
         talk(stack, server.port)
         soon(port, messages_sent_total=COUNT, connections_open=COUNT)
+
+
+def test_what_was_written_for_flask_sock_is_measured_too(way: Callable[..., SimpleNamespace]) -> None:
+    port = free_port()
+    with (
+        way(metrics=f"127.0.0.1:{port}", app="tests.interop.observed:create_sock_app()") as server,
+        ExitStack() as stack,
+    ):
+        soon(port, workers=2)
+        talk(stack, server.port)
+        wait_for(lambda: scrape(port)["greenws_messages_sent_total", "flask-sock"] == COUNT)
+        assert scrape(port)["greenws_connections_open", "flask-sock"] == COUNT
