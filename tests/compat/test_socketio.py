@@ -12,10 +12,11 @@ from gevent.event import Event
 
 import greenws
 from greenws import ConfigError
+from greenws.compat.gevent_websocket import WebSocketHandler
 from greenws.compat.socketio import SocketIO
 from greenws.flaskext.testing import TestClient
 from greenws.server import WSGIServer
-from tests.compat.conftest import TIMEOUT
+from tests.compat.conftest import ADDRESS, QUIET, TIMEOUT, Serve
 
 # Its greenlets outlive a connection: the one that looks for silent peers, and the next ping, which waits its interval.
 BRIEF: dict[str, Any] = {"monitor_clients": False, "ping_interval": 0.01}
@@ -115,4 +116,13 @@ def test_run_serves_until_stop(app: Flask, monkeypatch: pytest.MonkeyPatch) -> N
         assert peer.wait_closed(TIMEOUT)
         assert peer.close_code == 1001
     running.get(timeout=TIMEOUT)
+    gevent.sleep(0.02)
+
+
+def test_the_original_runs_unchanged_on_what_is_for_gevent_websocket(app: Flask, serve: Serve) -> None:
+    flask_socketio.SocketIO(app, async_mode="gevent", **BRIEF)
+    site = serve(WSGIServer(ADDRESS, app, handler_class=WebSocketHandler, **QUIET))
+    conn = site.connect(SOCKET)
+    assert str(conn.receive(TIMEOUT)).startswith("0{")
+    conn.close()
     gevent.sleep(0.02)
