@@ -29,6 +29,7 @@ SOURCES = [
     "greenws/net/connection.pyx",
     "greenws/net/control.pyx",
     "greenws/net/counts.pyx",
+    "greenws/net/epoll.pyx",
     "greenws/net/inflow.pyx",
     "greenws/net/outflow.pyx",
     "greenws/net/pool.pyx",

@@ -15,6 +15,7 @@ REQUEST = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 IN_FLIGHT = 500  # connections that a crowd opens at the same time
+SHARE = 100  # connections that it begins before it looks at those that are under way
 TEXT, CLOSE, PING = 1, 8, 9
 
 
@@ -77,6 +78,8 @@ class Crowd:
             while count and (at_once or self.opening < IN_FLIGHT):
                 self._begin()
                 count -= 1
+                if count % SHARE == 0:
+                    self.run(0)  # who is connected asks, and does not wait for the others
             self.run(0.01)
         return self
 

@@ -2,6 +2,7 @@ from collections import deque
 
 from greenws.net.reactor import Pollable, Reactor
 
+REFILL: float
 UPGRADES: int
 
 class HandlerPool:

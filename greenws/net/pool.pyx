@@ -5,6 +5,7 @@ other jobs wait in the order they came. One job is one connection with everythin
 neither overlap nor reorder.
 """
 
+import time
 from collections import deque
 
 from greenlet import greenlet as Greenlet
@@ -13,8 +14,8 @@ from greenws.net.reactor cimport Pollable, Reactor, current_greenlet, get_reacto
 
 cdef enum:
     MAX_IDLE = 128  # parked greenlets kept after a rush, about 5 KB each
-    MAX_REFILL = 16  # jobs
 
+REFILL = 0.005  # seconds of one turn of the hub in which jobs that waited are started
 UPGRADES = 1000  # decided at once; the others wait their turn
 
 
@@ -91,15 +92,16 @@ cdef class HandlerPool:
         return 0
 
     def _refill(self):
-        """Starts jobs that waited. A few in one turn of the hub, so that a full pool does not keep everybody else from theirs."""
+        """Starts jobs that waited. Not all in one turn of the hub, so that a full pool does not keep everybody else from theirs."""
         self.timer.stop()
         self.timer.close()
         self.timer = None
-        for _ in range(MAX_REFILL):
-            if not self.waiting or self.running >= self.size:
-                return
+        until = time.monotonic() + REFILL
+        while self.waiting and self.running < self.size:
             self._start(self.waiting.popleft())
-        if self.waiting and self.timer is None:
+            if time.monotonic() > until:
+                break
+        if self.waiting and self.running < self.size and self.timer is None:
             self._plan_refill()
 
 

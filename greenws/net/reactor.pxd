@@ -1,3 +1,5 @@
+from greenws.net.epoll cimport EpollSet
+
 cdef enum:
     READ = 1
     WRITE = 2
@@ -11,7 +13,7 @@ cdef class Pollable:
     cdef readonly Reactor reactor
     cdef int fd
     cdef unsigned int interest
-    cdef bint registered, deferred
+    cdef bint registered, deferred, is_newcomer
     cdef public int wheel_slot
     cdef int ready(self, unsigned int events) except -1
     cdef int resume(self) except -1
@@ -29,12 +31,13 @@ cdef class Reactor:
     cdef public object pool, upgrades  # greenlets for handlers, and for what decides about upgrades
     cdef readonly unsigned long thread
     cdef readonly int pid, count
-    cdef int epoll
+    cdef EpollSet connections, newcomers
     cdef bytearray buffer, head  # of this thread: what was received last, the header of the frame being sent
-    cdef object watcher, timer
+    cdef object timer
     cdef dict watchers
     cdef list graveyard, postponed, turning
     cdef bint polling
+    cdef EpollSet _set_of(self, Pollable item)
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1
     cdef int change(self, Pollable item, unsigned int interest) except -1
     cdef int again(self, Pollable item) except -1
@@ -42,6 +45,7 @@ cdef class Reactor:
     cdef int defer(self, Pollable item) except -1
     cdef int next_turn(self, Pollable item) except -1
     cdef int _resume(self, list items) except -1
+    cdef int _handle(self, EpollSet place, int most) except -1
     cdef int _report(self, Pollable item, unsigned int events) except -1
     cdef bint is_here(self) noexcept
     cdef int wait_in_hub(self) except -1

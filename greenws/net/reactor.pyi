@@ -5,6 +5,8 @@ from gevent.hub import Hub
 from greenws.net.pool import HandlerPool
 from greenws.net.wheel import Wheel
 
+LET_IN: float
+
 class Pollable:
     wheel_slot: int
     @property

@@ -8,14 +8,18 @@ A connection's events are edge-triggered (epoll(7)): they are reported once, and
 ``again``. Level-triggered, the kernel looks at each descriptor once more after each event, and gevent's loop at the set.
 All others, and all watchers, are level-triggered: what a turn leaves unread is reported again in the next.
 
-Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events, then the loop has its
-other timers and greenlets go first. An item that is removed in the middle of a batch stays alive until the batch ends,
+Who has just connected is in a set of its own: listening sockets, and connections that are not upgraded yet. What they
+want takes long, by comparison, and in one set ten thousand of them would stand before a message that comes behind them.
+
+Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events of connections, and
+newcomers for LET_IN seconds, then the loop has its other timers and greenlets go first. An item that is removed in the middle of a batch stays alive until the batch ends,
 because a later event of the same batch may still point to it.
 """
 
 import gc
 import os
 import sys
+import time
 import weakref
 
 from cpython.object cimport PyObject
@@ -23,6 +27,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from gevent import get_hub
 
 from greenws.errors import StateError
+from greenws.net.epoll cimport BATCH, EpollSet, is_here as has_epoll
 from greenws.net.wheel import Wheel
 
 cdef extern from "greenlet/greenlet.h":
@@ -37,52 +42,18 @@ cdef extern from "pythread.h":
 
 cdef extern from *:
     """
-    #include <errno.h>
     #include <sys/socket.h>
     #include <unistd.h>
-    #ifdef __linux__
-    #include <sys/epoll.h>
-    #define GREENWS_EPOLL 1
-    typedef struct epoll_event greenws_event;
-    static int greenws_open(void) { return epoll_create1(EPOLL_CLOEXEC); }
-    static int greenws_wait(int set, greenws_event *events, int size) { return epoll_wait(set, events, size, 0); }
-    static int greenws_control(int set, int what, int fd, unsigned int interest, void *item) {
-        greenws_event e;
-        e.events = (interest & 1 ? EPOLLIN | EPOLLRDHUP : 0) | (interest & 2 ? EPOLLOUT : 0) | (interest & 16 ? EPOLLET : 0);
-        e.data.ptr = item;
-        return epoll_ctl(set, what == 0 ? EPOLL_CTL_ADD : what == 1 ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &e);
-    }
-    static unsigned int greenws_events(greenws_event *e) {
-        return (e->events & (EPOLLIN | EPOLLRDHUP) ? 1 : 0) | (e->events & EPOLLOUT ? 2 : 0)
-             | (e->events & (EPOLLERR | EPOLLHUP) ? 4 : 0) | (e->events & EPOLLRDHUP ? 8 : 0);
-    }
-    static void *greenws_item(greenws_event *e) { return e->data.ptr; }
-    #else
-    #define GREENWS_EPOLL 0
-    typedef struct { int unused; } greenws_event;
-    static int greenws_open(void) { errno = ENOSYS; return -1; }
-    static int greenws_wait(int set, greenws_event *events, int size) { return 0; }
-    static int greenws_control(int set, int what, int fd, unsigned int interest, void *item) { return -1; }
-    static unsigned int greenws_events(greenws_event *e) { return 0; }
-    static void *greenws_item(greenws_event *e) { return 0; }
-    #endif
     """
-    ctypedef struct greenws_event:
-        pass
-    int GREENWS_EPOLL
-    int greenws_open()
-    int greenws_wait(int epoll, greenws_event* events, int size)
-    int greenws_control(int epoll, int what, int fd, unsigned int interest, void* item)
-    unsigned int greenws_events(greenws_event* event)
-    void* greenws_item(greenws_event* event)
     int close(int fd)
     int shutdown(int fd, int how)
     int SHUT_WR
-    int errno
 
 cdef enum:
-    BATCH = 256
     ROUNDS = 4
+    FEW = 16  # events of newcomers between two looks at the clock
+
+LET_IN = 0.005  # seconds of one turn for newcomers
 
 LIVE = weakref.WeakSet()  # of reactors, for a fork
 
@@ -131,7 +102,10 @@ cdef class Pollable:
 
 
 cdef class Watched(Pollable):
-    """A Pollable for Python code: subclasses define ``on_ready(readable: bool)`` and ``expire(tick)``."""
+    """A newcomer, for Python code: subclasses define ``on_ready(readable: bool)`` and ``expire(tick)``."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.is_newcomer = True
 
     cdef int ready(self, unsigned int events) except -1:
         self.on_ready(events & (READ | GONE) != 0)
@@ -173,9 +147,6 @@ cdef class Job(Pollable):
 cdef class Reactor:
     """The descriptors of one hub. ``get_reactor`` returns the one of the calling thread."""
 
-    def __cinit__(self):
-        self.epoll = -1
-
     def __init__(self):
         self.hub = get_hub()
         self.loop = self.hub.loop
@@ -189,24 +160,23 @@ cdef class Reactor:
         self.buffer = bytearray(READ_SIZE)
         self.head = bytearray(16)
         LIVE.add(self)
-        if GREENWS_EPOLL and os.environ.get("GREENWS_REACTOR") != "watchers":
-            self.epoll = greenws_open()
-            if self.epoll < 0:
-                raise OSError(errno, os.strerror(errno))
+        if has_epoll() and os.environ.get("GREENWS_REACTOR") != "watchers":
+            self.connections = EpollSet(self.loop)
+            self.newcomers = EpollSet(self.loop)
 
     def forget(self):
         """In a child that was forked: lets go of the parent's descriptors without a word to the epoll set that both share."""
         cdef Pollable item
         self.wheel.stop()
-        for watcher in [self.watcher, self.timer, *self.watchers.values()]:
+        for watcher in [self.timer, *self.watchers.values()]:
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self.watcher = self.timer = None
+        self.timer = None
         self.watchers = {}
-        if self.epoll >= 0:
-            close(self.epoll)
-            self.epoll = -1
+        if self.connections is not None:
+            self.connections.end()
+            self.newcomers.end()
         if self.count:
             self.count = 0
             for found in gc.get_objects():
@@ -216,41 +186,43 @@ cdef class Reactor:
                     close(item.fd)
                     item.fd = -1
 
-    def __dealloc__(self):
-        if self.epoll >= 0:
-            close(self.epoll)
+    cdef EpollSet _set_of(self, Pollable item):
+        """Where an item's descriptor is; None where each has a watcher."""
+        return self.newcomers if item.is_newcomer else self.connections
 
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1:
-        if self.epoll < 0:
+        cdef EpollSet place = self._set_of(item)
+        if place is None:
             self.watchers[fd] = None
-        elif greenws_control(self.epoll, 0, fd, interest, <void*> item) < 0:
-            raise OSError(errno, os.strerror(errno))
+        else:
+            place.add(fd, interest, <void*> item)
         item.fd = fd
         item.interest = interest
         item.registered = True
         self.count += 1
         Py_INCREF(item)
-        if self.epoll < 0:
+        if place is None:
             self._watch(item)
-        elif self.watcher is None:
-            self.watcher = self.loop.io(self.epoll, 1)
-            self.watcher.start(self._turn)
+        elif place.count == 1:
+            place.watch(self._let_in if item.is_newcomer else self._turn)
         return 0
 
     cdef int change(self, Pollable item, unsigned int interest) except -1:
         if interest == item.interest or not item.registered:
             return 0
         item.interest = interest
-        if self.epoll < 0:
+        cdef EpollSet place = self._set_of(item)
+        if place is None:
             self._watch(item)
-        elif greenws_control(self.epoll, 1, item.fd, interest, <void*> item) < 0:
-            raise OSError(errno, os.strerror(errno))
+        else:
+            place.change(item.fd, interest, <void*> item)
         return 0
 
     cdef int again(self, Pollable item) except -1:
         """Reports an edge-triggered item once more if there is something to report."""
-        if self.epoll >= 0 and item.registered and greenws_control(self.epoll, 1, item.fd, item.interest, <void*> item) < 0:
-            raise OSError(errno, os.strerror(errno))
+        cdef EpollSet place = self._set_of(item)
+        if place is not None and item.registered:
+            place.change(item.fd, item.interest, <void*> item)
         return 0
 
     cdef int remove(self, Pollable item) except -1:
@@ -258,16 +230,13 @@ cdef class Reactor:
             return 0
         item.registered = False
         self.count -= 1
-        if self.epoll < 0:
+        cdef EpollSet place = self._set_of(item)
+        if place is None:
             item.interest = 0
             self._watch(item)
             del self.watchers[item.fd]
         else:
-            greenws_control(self.epoll, 2, item.fd, 0, NULL)
-            if self.count == 0:  # nothing is watched while nothing is connected: a program without sockets may end
-                self.watcher.stop()
-                self.watcher.close()
-                self.watcher = None
+            place.remove(item.fd)
         if self.polling:
             self.graveyard.append(item)
         Py_DECREF(item)
@@ -297,22 +266,31 @@ cdef class Reactor:
         return 0
 
     def _turn(self):
-        cdef greenws_event events[BATCH]
-        cdef int i, n, rounds
+        cdef int rounds
+        for rounds in range(ROUNDS):
+            if self._handle(self.connections, BATCH) < BATCH:
+                return
+
+    def _let_in(self):
+        until = time.monotonic() + LET_IN
+        while self._handle(self.newcomers, FEW) == FEW and time.monotonic() < until:
+            pass
+
+    cdef int _handle(self, EpollSet place, int most) except -1:
+        """Reports so many events at most. Returns how many there were."""
+        cdef int i, n
         cdef Pollable item
         self.polling = True
-        for rounds in range(ROUNDS):
-            n = greenws_wait(self.epoll, events, BATCH)
-            for i in range(n):
-                item = <Pollable> greenws_item(&events[i])
-                if item.registered:
-                    self._report(item, greenws_events(&events[i]))
-            item = None
-            if self.graveyard:
-                self.graveyard = []
-            if n < BATCH:
-                break
+        n = place.look(most)
+        for i in range(n):
+            item = <Pollable> place.item(i)
+            if item.registered:
+                self._report(item, place.events(i))
+        item = None
+        if self.graveyard:
+            self.graveyard = []
         self.polling = False
+        return max(n, 0)
 
     cdef int defer(self, Pollable item) except -1:
         """Calls the item's ``resume`` in the hub's next turn, once however often it is asked."""

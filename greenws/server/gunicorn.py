@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -79,6 +80,8 @@ class GreenWorker(GeventPyWSGIWorker):
     def run(self) -> None:
         """Serves until gunicorn says to end."""
         servers = [self._serve(sock) for sock in self.sockets]
+        gc.collect()
+        gc.freeze()  # a collection holds up everybody, and what the application is made of is no garbage
         try:
             while self.alive:
                 self.notify()
@@ -87,6 +90,8 @@ class GreenWorker(GeventPyWSGIWorker):
         except SystemExit:  # a quick end: INT, QUIT, a changed source file, a lost arbiter
             self._stop(servers, QUICK)
             raise
+        finally:
+            gc.unfreeze()  # the interpreter cleans up behind itself, and not in any order
 
     def _serve(self, sock: Any) -> GreenServer:
         sock.setblocking(True)

@@ -3,6 +3,7 @@
 ``python -m tests.interop.stock FD`` is such a process, with ``gevent.pywsgi.WSGIServer``.
 """
 
+import gc
 import os
 import socket
 import subprocess
@@ -61,6 +62,7 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.add_url_rule("/", view_func=lambda: "plain", endpoint="index")
     app.add_url_rule("/servers", view_func=lambda: str(len(find_servers(find_worker()))), endpoint="servers")
+    app.add_url_rule("/frozen", view_func=lambda: str(gc.get_freeze_count()), endpoint="frozen")
     ws = GreenWS(app)
     ws.route("/event")(Echo)
     ws.route("/blocking")(echo)

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -48,6 +49,11 @@ def test_term_tells_everybody_1001_and_closes_the_listener_first() -> None:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port))
         assert "Traceback" not in server.log()
+
+
+def test_collections_pass_over_what_the_application_is_made_of() -> None:
+    with run() as server, urlopen(f"http://127.0.0.1:{server.port}/frozen", timeout=10) as answer:
+        assert int(answer.read()) > 10_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["int", "quit"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FILES = ("test_connection.py", "test_closing.py", "test_backpressure.py", "test_broadcast.py", "test_pool.py")
-FILES += ("test_inflow.py", "test_outflow.py")
+FILES += ("test_inflow.py", "test_outflow.py", "test_newcomers.py")
 
 CHECK = """
 from tests.leaks import descriptors, warm_up
@@ -32,9 +32,9 @@ def run(*command: str, reactor: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_setting_takes_effect():
-    """Without an epoll set of ours there is one less: only gevent's."""
+    """Without our two epoll sets there is only gevent's."""
     sets = {reactor: run("-c", CHECK, reactor=reactor).stdout for reactor in ("epoll", "watchers")}
-    assert sets == {"epoll": "2\n", "watchers": "1\n"}
+    assert sets == {"epoll": "3\n", "watchers": "1\n"}
 
 
 @pytest.mark.slow

@@ -1,0 +1,6 @@
+from typing import Any
+
+class EpollSet:
+    @property
+    def count(self) -> int: ...
+    def __init__(self, loop: Any) -> None: ...
