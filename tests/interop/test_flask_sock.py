@@ -1,6 +1,6 @@
 """What a client sees of an application written for Flask-Sock, with the import changed.
 
-``python -m tests.interop.test_flask_sock`` asks Flask-Sock itself. It is no test: some of its conversations stop halfway,
+``python -m tests.interop.test_flask_sock`` asks Flask-Sock itself. It is no test: some conversations stop halfway,
 for its handler and its reader use one codec from two threads without a lock.
 """
 
