@@ -16,6 +16,7 @@ from greenws.errors import ConnectionClosed
 from greenws.net.wheel import TICK
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.math cimport NAN
 
 from greenws.net.closing cimport Closing
 from greenws.net.pool cimport get_pool
@@ -67,7 +68,7 @@ cdef class Connection(Closing):
         self.subprotocol = subprotocol
         self.opener = opener
         self.deflate = deflate
-        self.latency = float("nan")
+        self.latency = NAN
         self.state = CONNECTING
         service.registry.add(self)
         get_pool(self.reactor, service.config.pool_size)
@@ -113,7 +114,7 @@ cdef class Connection(Closing):
     cdef int _start_heart(self) except -1:
         cdef unsigned int now = self.reactor.wheel.tick
         self.pace = self.service.rhythm.first_pace
-        self.beat_tick = now + <unsigned int> self.service.rhythm.next_beat(self.id, now, self.pace)
+        self.beat_tick = now + self.service.rhythm.next_beat(self.id, now, self.pace)
         self.reactor.wheel.schedule_sooner(self, (self.beat_tick - now) * TICK)
         return 0
 

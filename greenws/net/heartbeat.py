@@ -8,6 +8,8 @@ Pings fall on a grid: those of a connection at the ticks that are its phase, mod
 multiples of one unit, and the phases are spread evenly over all of them at once. So whatever intervals the connections
 come to have, they never ping in one burst, and a change of pace never makes an interval longer or shorter than the
 settings allow.
+
+Ordinary Python; heartbeat.pxd types it for the compiler.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from greenws.net.wheel import TICK
 
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly however many there are (Weyl)
 MAX_PACE = 6  # steps from the shortest interval to the longest: 5 to 30 seconds by default
-FIRST_PACE = 2 / 3  # of the longest: 20 seconds by default
+FIRST_PACE = 2.0 / 3  # of the longest: 20 seconds by default
 FIRST_RETRY = 8  # a ping is repeated after the eighth part of the timeout, then twice, four times as long after that
 
 Beat = tuple[str, int, int]
@@ -44,7 +46,8 @@ class Rhythm:
     def next_beat(self, number: int, tick: int, pace: int) -> int:
         """Returns in how many ticks after ``tick`` connection ``number`` is to be pinged."""
         interval = pace * self.unit
-        return interval - (tick - int(number * GOLDEN % 1.0 * self._cycle)) % interval
+        phase = int(number * GOLDEN % 1.0 * self._cycle)
+        return interval - (tick + self._cycle - phase) % interval  # nothing is negative: C's remainders would differ
 
     def beat(self, number: int, tick: int, pace: int, tries: int, waited: int, answered: bool) -> Beat:
         """Decides what to do with a connection now that its time has come.

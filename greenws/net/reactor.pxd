@@ -8,6 +8,9 @@ cdef enum:
     EDGE = 16  # an interest: edge-triggered
     READ_SIZE = 262144  # bytes: the most one turn takes from one descriptor
 
+from greenws.net.wheel cimport Wheel
+
+
 cdef class Pollable:
     cdef object __weakref__
     cdef readonly Reactor reactor
@@ -15,22 +18,28 @@ cdef class Pollable:
     cdef unsigned int interest
     cdef bint registered, deferred, is_newcomer
     cdef public int wheel_slot
+    cpdef int fileno(self) noexcept
     cdef int ready(self, unsigned int events) except -1
     cdef int resume(self) except -1
     cdef int work(self) except -1
 
 cdef class Watched(Pollable):
-    pass
+    cpdef void own(self, int fd) noexcept
+    cpdef void watch(self, int fd, bint readable=*, bint writable=*) except *
+    cpdef void shut(self) noexcept
+    cpdef int release(self) except -2
 
 cdef class Job(Pollable):
     pass
 
 cdef class Reactor:
     cdef object __weakref__
-    cdef readonly object hub, loop, wheel
+    cdef readonly object hub, loop
+    cdef readonly Wheel wheel
     cdef public object pool, upgrades  # greenlets for handlers, and for what decides about upgrades
     cdef readonly unsigned long thread
-    cdef readonly int pid, count
+    cdef readonly int count
+    cdef bint forgotten  # in a child that was forked
     cdef EpollSet connections, newcomers
     cdef bytearray buffer, head  # of this thread: what was received last, the header of the frame being sent
     cdef object timer

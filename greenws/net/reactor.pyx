@@ -79,12 +79,12 @@ cdef object current_greenlet():
 cdef class Pollable:
     """Something that owns a descriptor, waits in the reactor, and may have a deadline on the wheel."""
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.fd = -1
         self.wheel_slot = -1
         self.reactor = get_reactor()
 
-    def fileno(self):
+    cpdef int fileno(self) noexcept:
         """The descriptor, or -1 when there is none."""
         return self.fd
 
@@ -111,11 +111,11 @@ cdef class Watched(Pollable):
         self.on_ready(events & (READ | GONE) != 0)
         return 0
 
-    def own(self, int fd):
+    cpdef void own(self, int fd) noexcept:
         """Takes a descriptor that need not be waited for, or not yet."""
         self.fd = fd
 
-    def watch(self, int fd, bint readable=True, bint writable=False):
+    cpdef void watch(self, int fd, bint readable=True, bint writable=False) except *:
         """Waits for a descriptor, or, when it is watched already, for other events of it."""
         cdef unsigned int interest = (READ if readable else 0) | (WRITE if writable else 0)
         if self.registered:
@@ -123,11 +123,11 @@ cdef class Watched(Pollable):
         else:
             self.reactor.add(self, fd, interest)
 
-    def shut(self):
+    cpdef void shut(self) noexcept:
         """Tells the peer that nothing more comes (RFC 9293 §3.6, half-close)."""
         shutdown(self.fd, SHUT_WR)
 
-    def release(self):
+    cpdef int release(self) except -2:
         """Stops watching and returns the descriptor, which the caller owns now."""
         cdef int fd = self.fd
         self.reactor.remove(self)
@@ -151,7 +151,6 @@ cdef class Reactor:
         self.hub = get_hub()
         self.loop = self.hub.loop
         self.thread = PyThread_get_thread_ident()
-        self.pid = os.getpid()
         self.wheel = Wheel(self.loop)
         self.graveyard = []
         self.postponed = []
@@ -167,6 +166,7 @@ cdef class Reactor:
     def forget(self):
         """In a child that was forked: lets go of the parent's descriptors without a word to the epoll set that both share."""
         cdef Pollable item
+        self.forgotten = True
         self.wheel.stop()
         for watcher in [self.timer, *self.watchers.values()]:
             if watcher is not None:
@@ -368,6 +368,6 @@ cpdef Reactor get_reactor():
     """
     hub = get_hub()
     reactor = getattr(hub, "greenws_reactor", None)
-    if reactor is None or (<Reactor> reactor).pid != os.getpid():
+    if reactor is None or (<Reactor> reactor).forgotten:
         reactor = hub.greenws_reactor = Reactor()
     return reactor

@@ -1,4 +1,5 @@
 from greenws.net.counts cimport Counts
+from greenws.net.heartbeat cimport Rhythm
 from greenws.net.stream cimport Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.messages cimport MessageDecoder
@@ -10,7 +11,8 @@ cdef enum State:
     CLOSED
 
 cdef class Service:
-    cdef readonly object config, registry, name, rhythm
+    cdef readonly object config, registry, name
+    cdef readonly Rhythm rhythm
     cdef public object on_message, on_stream, on_close, on_error, between, around, dumps, loads
     cdef readonly bint is_server
     cdef public bint ends_quietly

@@ -5,6 +5,8 @@ says when it wants to be asked again. Life on a connection therefore never touch
 
 Time here is the time the hub ran. While a handler blocks the hub, or the machine sleeps, no deadline comes nearer by
 more than MAX_STEPS ticks: a frozen server must not take its healthy peers for dead.
+
+Ordinary Python; wheel.pxd types it for the compiler. Ticks in it are Python's integers: C's remainders differ.
 """
 
 from __future__ import annotations

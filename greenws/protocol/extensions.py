@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .grammar import TCHAR, split_list
 
@@ -13,8 +13,7 @@ _PARAMETER = re.compile(rf'([{TCHAR}]+)(?:[ \t]*=[ \t]*(?:([{TCHAR}]+)|"((?:\\?[
 _NAME = re.compile(rf"[{TCHAR}]+")
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionOffer:
+class ExtensionOffer(NamedTuple):
     """One extension, offered or accepted.
 
     Attributes:

@@ -1,9 +1,13 @@
-"""The few productions of RFC 9110 and RFC 3986 that heads, handshakes, origins and extensions have in common."""
+"""The few productions of RFC 9110 and RFC 3986 that heads, handshakes, origins and extensions have in common.
+
+Ordinary Python; grammar.pxd types it for the compiler.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 # RFC 9110 §5.6.2. Explicit ranges, never \w: that would take letters of every script.
 TCHAR = r"!#$%&'*+.^_`|~0-9A-Za-z-"
@@ -14,6 +18,11 @@ TOKEN = re.compile(rf"[{TCHAR}]+")
 HOST_NAME = r"[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]"
 HOST = re.compile(rf"({HOST_NAME})(?::([0-9]{{0,5}}))?")
 
+# Names that each handshake has, which need not be looked at.
+_OURS = frozenset(
+    ("Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+)
+
 # RFC 9110 §5.5: a value has no control character but the tab. CR and LF would begin a header of their own.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -23,6 +32,7 @@ def is_token(text: str) -> bool:
     return TOKEN.fullmatch(text) is not None
 
 
+@lru_cache(128)  # asked twice of each handshake, and most clients ask for the same few hosts
 def is_host(text: str) -> bool:
     """Whether the text is a host with or without a port, as in a Host header (RFC 9110 §7.2)."""
     match = HOST.fullmatch(text)
@@ -38,8 +48,7 @@ def has_token(value: str | None, token: str) -> bool:
     """Whether a comma-separated value, or None, holds the (lower-case) token in any case."""
     if value is None:
         return False
-    value = value.lower()
-    return value == token or token in split_list(value)
+    return value == token or (value := value.lower()) == token or token in split_list(value)
 
 
 def encode_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -51,10 +60,10 @@ def encode_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
     """
     lines = [start_line]
     for name, value in headers:
-        if not TOKEN.fullmatch(name):
+        if name not in _OURS and not is_token(name):
             raise ValueError(f"{name!r} is not a header name")
         lines.append(f"{name}: {value}")
-    for line in lines:
-        if _CONTROL.search(line):
-            raise ValueError(f"a control character in {line!r}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    if _CONTROL.search("".join(lines)):
+        raise ValueError(f"a control character in {next(filter(_CONTROL.search, lines))!r}")
+    lines += ("", "")
+    return "\r\n".join(lines).encode("latin-1")

@@ -1,17 +1,18 @@
 """The opening handshake, server's and client's side (RFC 6455 §4).
 
 It asks for the headers by a function from name to value, with several lines joined by commas, so that it serves behind
-our own parser and behind a WSGI server.
+our own parser and behind a WSGI server. Ordinary Python; handshake.pxd types it for the compiler.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import secrets
+from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from hashlib import sha1
+from typing import NamedTuple
 
 from greenws.errors import HandshakeError
 
@@ -37,8 +38,7 @@ _MAX_OFFERS, _MAX_PARAMETERS = 32, 128
 _RESERVED = frozenset(("host", "upgrade", "connection", "origin", "content-length", "transfer-encoding"))
 
 
-@dataclass(frozen=True, slots=True)
-class UpgradeRequest:
+class UpgradeRequest(NamedTuple):
     """What a client asks for in a valid handshake.
 
     Attributes:
@@ -129,14 +129,17 @@ def _read_extensions(value: str | None) -> tuple[ExtensionOffer, ...]:
 
 def accept_key(key: str) -> str:
     """Returns the Sec-WebSocket-Accept that answers a key (RFC 6455 §4.2.2 item 5.4). SHA-1 protects nothing here."""
-    digest = hashlib.sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    digest: bytes = sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode("ascii")
 
 
 def choose_subprotocol(offered: Iterable[str], supported: Iterable[str]) -> str | None:
     """Returns the first of the server's subprotocols that the client offers, or None (RFC 6455 §4.2.2 item 5)."""
     offers = set(offered)
-    return next((name for name in supported if name in offers), None)
+    for name in supported:
+        if name in offers:
+            return name
+    return None
 
 
 def upgrade_headers(
@@ -157,8 +160,7 @@ def upgrade_headers(
     return headers
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What a server agreed to: one of the subprotocols offered or None, and some of the extensions."""
 
     subprotocol: str | None

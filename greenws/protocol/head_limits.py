@@ -1,6 +1,7 @@
 """Where a head ends, and how large it may become: asked while its bytes are still coming in (RFC 9112 §2.2, §3).
 
 What can be refused is refused at once, so that nobody can make the server keep or wait for what it will never serve.
+Ordinary Python; head_limits.pxd types it for the compiler.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def head_end(data: bytes | bytearray, limits: HeadLimits = DEFAULT_LIMITS) -> in
         raise _line_error(data, line_stop)
     found = data.find(b"\r\n\r\n", line_stop, limits.size)
     stop = min(len(data), limits.size) if found < 0 else found + 4
-    _check_lines(data, stop, limits, is_whole=found >= 0)
+    _check_lines(data, stop, limits, found >= 0)
     if found < 0 and len(data) >= limits.size:
         raise RequestError(431, "the headers are too large", limit="max_head_size")
     return -1 if found < 0 else stop
@@ -83,7 +84,7 @@ def _line_error(data: bytes | bytearray, stop: int) -> RequestError:
     return RequestError(400, "the first line is not valid")
 
 
-def _check_lines(data: bytes | bytearray, stop: int, limits: HeadLimits, *, is_whole: bool) -> None:
+def _check_lines(data: bytes | bytearray, stop: int, limits: HeadLimits, is_whole: bool) -> None:
     lines = data.count(b"\r\n", 0, stop)
     carriage_returns = data.count(b"\r", 0, stop)
     if not is_whole and data.endswith(b"\r", 0, stop):

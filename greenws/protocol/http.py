@@ -3,14 +3,14 @@
 Every head passes here before anything acts on it, so that no two readers can disagree about it. llhttp splits the
 fields; what it lets through and a server must not is refused here: targets in a form we do not serve, two hosts,
 lengths that two servers could read differently. Where the RFC lets us repair or refuse, we refuse.
+
+Ordinary Python; http.pxd types it for the compiler.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -31,7 +31,6 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _ONCE = frozenset(("host", "content-length", "transfer-encoding"))
 
 
-@dataclass(slots=True, eq=False)
 class _Head:
     """The headers of a head.
 
@@ -40,16 +39,16 @@ class _Head:
         headers: in the order and with the names sent; values as latin-1 text without the space around them.
     """
 
-    version: str
-    headers: list[tuple[str, str]] = field(repr=False)  # cookies and tokens have no place in a log
-    _values: dict[str, str] = field(repr=False)
+    def __init__(self, version: str, headers: list[tuple[str, str]], values: dict[str, str]) -> None:
+        self.version = version
+        self.headers = headers
+        self._values = values
 
     def get(self, name: str) -> str | None:
         """The value of a header in any case, or None. Several lines become one: ``a,b`` (RFC 9110 §5.3)."""
         return self._values.get(name.lower())
 
 
-@dataclass(slots=True, eq=False)
 class RequestHead(_Head):
     """A request's head, all of its rules kept.
 
@@ -62,12 +61,31 @@ class RequestHead(_Head):
         is_chunked: whether the body is sent in chunks.
     """
 
-    method: str
-    target: str = field(repr=False)  # a query may hold a token
-    path: str
-    query: str = field(repr=False)
-    content_length: int | None
-    is_chunked: bool
+    def __init__(
+        self,
+        version: str,
+        headers: list[tuple[str, str]],
+        values: dict[str, str],
+        method: str,
+        target: str,
+        path: str,
+        query: str,
+        content_length: int | None,
+        is_chunked: bool,
+    ) -> None:
+        self.version = version
+        self.headers = headers
+        self._values = values
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.content_length = content_length
+        self.is_chunked = is_chunked
+
+    def __repr__(self) -> str:
+        """Without what may hold a secret: headers hold cookies, a query may hold a token."""
+        return f"<RequestHead {self.method} {self.path!r} HTTP/{self.version}>"
 
     @property
     def keep_alive(self) -> bool:
@@ -76,12 +94,19 @@ class RequestHead(_Head):
         return not has_token(connection, "close") and (self.version == "1.1" or has_token(connection, "keep-alive"))
 
 
-@dataclass(slots=True, eq=False)
 class ResponseHead(_Head):
     """A response's head."""
 
-    status: int
-    reason: str
+    def __init__(
+        self, version: str, headers: list[tuple[str, str]], values: dict[str, str], status: int, reason: str
+    ) -> None:
+        super().__init__(version, headers, values)
+        self.status = status
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        """Without the headers, which may hold cookies."""
+        return f"<ResponseHead HTTP/{self.version} {self.status} {self.reason!r}>"
 
 
 def parse_request(head: bytes, limits: HeadLimits = DEFAULT_LIMITS) -> RequestHead:
@@ -134,13 +159,11 @@ def _read_head(head: bytes) -> RequestHead:
 class _Fields:
     """What llhttp calls for each header."""
 
-    __slots__ = ("found",)
-
     def __init__(self) -> None:
-        self.found: list[tuple[bytes, bytes]] = []
+        self.found: list[tuple[str, str]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.found.append((name, value))
+        self.found.append((name.decode("ascii"), value.strip(b" \t").decode("latin-1")))
 
 
 def _read_fields(
@@ -148,9 +171,11 @@ def _read_fields(
 ) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Returns the headers as sent, and their joined values by lower-case name."""
     fields = _Fields()
-    with contextlib.suppress(httptools.HttpParserUpgrade):  # it only says that what follows the head is not HTTP
+    try:
         parser(fields).feed_data(head)
-    headers = [(name.decode("ascii"), value.strip(b" \t").decode("latin-1")) for name, value in fields.found]
+    except httptools.HttpParserUpgrade:
+        pass  # it only says that what follows the head is not HTTP
+    headers = fields.found
     values = {name.lower(): value for name, value in headers}
     return headers, values if len(values) == len(headers) else _join_lines(headers)
 
@@ -242,12 +267,13 @@ def environ_headers(head: RequestHead) -> dict[str, str]:
     environ = {}
     for name, value in head._values.items():
         if "_" not in name:
-            environ[_environ_key(name)] = value
+            environ[environ_key(name)] = value
     return environ
 
 
 @lru_cache(256)  # most clients send the same names
-def _environ_key(name: str) -> str:
+def environ_key(name: str) -> str:
+    """Returns the name that a header has in CGI and WSGI."""
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 

@@ -1,9 +1,11 @@
-"""Decides about an upgrade request: whether it is a handshake, where it comes from, and whether there is room."""
+"""Decides about an upgrade request: whether it is a handshake, where it comes from, and whether there is room.
+
+Ordinary Python; admission.pxd types it for the compiler.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 from greenws.config import Compression
@@ -12,6 +14,7 @@ from greenws.net.connection import Connection
 from greenws.net.sender import Service
 from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
 from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.http import environ_key
 from greenws.protocol.origin import is_origin_allowed
 from greenws.server.handover import HandOver, claim
 
@@ -32,12 +35,6 @@ class Admission(NamedTuple):
     hand_over: HandOver
 
 
-@cache
-def _environ_key(name: str) -> str:
-    key = name.upper().replace("-", "_")
-    return key if key == "CONTENT_LENGTH" else "HTTP_" + key
-
-
 def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[str] | None = None) -> Admission:
     """Checks an upgrade request and makes the connection for it. Does not block.
 
@@ -52,26 +49,44 @@ def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[s
     """
 
     def get(name: str) -> str | None:
-        return environ.get(_environ_key(name))
+        return environ.get(environ_key(name))
 
     asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
     hand_over = claim(environ)
+    is_secure = environ["wsgi.url_scheme"] in ("https", "wss")
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    conn, headers = decide(service, asked, is_secure, path, environ.get("REMOTE_ADDR"), subprotocols)
+    return Admission(conn, headers, hand_over)
+
+
+def decide(
+    service: Service,
+    asked: UpgradeRequest,
+    is_secure: bool,
+    path: str,
+    address: str | None,
+    subprotocols: Iterable[str] | None = None,
+) -> tuple[Connection, list[tuple[str, str]]]:
+    """Decides about a valid handshake. Returns the connection, not open yet, and the headers of the 101.
+
+    Raises:
+        HandshakeError: the request is refused.
+    """
     config, registry = service.config, service.registry
-    addresses, address = registry.addresses, environ.get("REMOTE_ADDR")
+    addresses = registry.addresses
     if wait := addresses.wait(address):
         limit = "max_address_connections" if addresses.is_full(address) else "max_address_rate"
         text = "too many connections from this address"
         raise HandshakeError(429, text, [("Retry-After", str(wait))], limit=limit)
-    if not is_origin_allowed(asked.origin, asked.host, environ["wsgi.url_scheme"] in ("https", "wss"), config.origins):
+    if not is_origin_allowed(asked.origin, asked.host, is_secure, config.origins):
         raise HandshakeError(403, "this origin may not connect", limit="origins")
     if registry.is_refusing:
         full = "max_connections" if registry.is_full else None
         raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=full)
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols if subprotocols is None else subprotocols)
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     deflate, extensions = _agree(asked, config.deflate) if config.compression else (None, None)
     conn = Connection(service, path, address, subprotocol, deflate=deflate)
-    return Admission(conn, upgrade_headers(asked, subprotocol, extensions), hand_over)
+    return conn, upgrade_headers(asked, subprotocol, extensions)
 
 
 def _agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:

@@ -1,7 +1,7 @@
 """A connection until its request head is complete. No greenlet waits for it: it is parked, with a deadline.
 
 The head passes the strict parser here, whatever server or application stands behind. What breaks a rule is answered and
-closed; what takes too long is answered 408.
+closed; what takes too long is answered 408. Ordinary Python; arrival.pxd types it for the compiler.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ class Arrival(Watched):
             has ``handshake_timeout`` for all.
         answer: nothing is read any more; this goes out and the connection is closed behind it.
     """
-
-    __slots__ = ("_address", "_data", "_is_kept", "_lingers", "_pending", "_server", "_tls")
 
     def __init__(
         self,

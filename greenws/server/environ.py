@@ -1,4 +1,7 @@
-"""The WSGI environ of a request, made from its strict head (PEP 3333)."""
+"""The WSGI environ of a request, made from its strict head (PEP 3333).
+
+Ordinary Python; environ.pxd types it for the compiler.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from greenws.config import SocketOptions
+from greenws.net.accept import accept
 from greenws.net.options import prepare_to_listen
 from greenws.net.reactor import Watched, get_reactor
 
@@ -59,19 +60,31 @@ class Acceptor(Watched):
 
     It does not own the listening socket. When descriptors run out it stops for a while, longer each time, and says so
     once a second at most; the connections that exist go on.
+
+    Args:
+        sock: listens. It is made non-blocking.
+        accepted: gets each connection.
+        max_accept: how many are taken in one turn.
+        accept: takes one, as ``greenws.net.accept.accept`` does.
     """
 
-    def __init__(self, sock: Any, accepted: Callable[[int, Any], None], max_accept: int = MAX_ACCEPT) -> None:
-        self._socket = getattr(sock, "_sock", sock)  # gevent's sockets wrap the one that accepts without blocking
+    def __init__(
+        self,
+        sock: Any,
+        accepted: Callable[[int, Any], None],
+        max_accept: int = MAX_ACCEPT,
+        accept: Callable[[int], tuple[int, Any] | None] = accept,
+    ) -> None:
         self._accepted = accepted
         self._max_accept = max_accept
+        self._accept_one = accept
         self._delay = MIN_DELAY
         self._timer: Any = None
         self._said = float("-inf")
-        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        os.set_blocking(self._socket.fileno(), False)
-        self._fd = os.dup(self._socket.fileno())  # what is watched has one owner, and this one is ours
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        os.set_blocking(sock.fileno(), False)
+        self._fd = os.dup(sock.fileno())  # what is watched has one owner, and this one is ours
         self.watch(self._fd)
 
     def on_ready(self, readable: bool) -> None:
@@ -85,17 +98,16 @@ class Acceptor(Watched):
     def _accept(self, most: int) -> None:
         for _ in range(most):
             try:
-                fd, address = self._socket._accept()
-            except BlockingIOError:
-                return
+                found = self._accept_one(self._fd)
             except ConnectionAbortedError:
                 continue  # the peer gave up while it waited
             except OSError as error:
                 self._back_off(error)
                 return
+            if found is None:
+                return
             self._delay = MIN_DELAY
-            os.set_blocking(fd, False)
-            self._accepted(fd, address)
+            self._accepted(*found)
 
     def _back_off(self, error: OSError) -> None:
         self.release()

@@ -1,7 +1,8 @@
 """An upgrade request run through the WSGI application, without what only an HTTP response needs.
 
 The application answers 101 by ``start_response`` and names the connection that is to have the descriptor. Any other
-answer, its own or a middleware's, goes out as that HTTP response and closes.
+answer, its own or a middleware's, goes out as that HTTP response and closes. Ordinary Python; upgrade.pxd types it for
+the compiler.
 """
 
 from __future__ import annotations
@@ -41,8 +42,6 @@ class Upgrade(Job):
         connection: set by the application: who gets the descriptor when the 101 has left.
         status, headers: what ``start_response`` was last called with.
     """
-
-    __slots__ = ("_address", "_early", "_fd", "_head", "_server", "_tls", "connection", "headers", "status")
 
     def __init__(
         self, server: WSGIServer, fd: int, head: RequestHead, early: bytes, address: Any, tls: TLS | None

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from greenws.protocol.grammar import encode_head, has_token, is_host, is_token, split_list
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 LATIN_1 = st.text(st.characters(max_codepoint=255))
 
 

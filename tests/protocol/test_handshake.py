@@ -21,6 +21,8 @@ from greenws.protocol.handshake import (
     wants_websocket,
 )
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 REQUEST = {

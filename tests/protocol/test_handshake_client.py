@@ -24,6 +24,8 @@ from greenws.protocol.handshake import (
 )
 from greenws.protocol.http import parse_request, parse_response, response_head
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 RESPONSE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": ACCEPT}

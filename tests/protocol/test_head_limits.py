@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from greenws.errors import RequestError
 from greenws.protocol.http import HeadLimits, head_end, parse_request
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 HEAD = b"GET /chat HTTP/1.1\r\nHost: app.example\r\nX-Empty:\r\n\r\n"
 LIMITS = HeadLimits(line=24, headers=3, size=64)
 

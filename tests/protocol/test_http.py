@@ -18,6 +18,8 @@ from greenws.protocol.http import (
     parse_response,
 )
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 REQUEST = (
     b"GET /chat/%C3%A9?token=a%20b&x=? HTTP/1.1\r\n"
     b"Host: app.example:8000\r\n"

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from greenws.errors import HandshakeError, RequestError
 from greenws.protocol.http import error_response, head_end, join_chunks, parse_response, response_head
 
+pytestmark = pytest.mark.usefixtures("each_build")
+
 LINES = st.sampled_from(
     [b"A:b", b"a: c", b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Upgrade: x", b"Host: a"]
 )
@@ -113,6 +115,11 @@ def test_refuses_to_write_what_would_be_another_head(status: int, reason: str, h
 )
 def test_writes_the_answer_to_a_refused_request(error: RequestError, expected: bytes) -> None:
     assert error_response(error) == expected
+
+
+def test_shows_no_secrets() -> None:
+    head = parse_response(b"HTTP/1.1 200 OK\r\nSet-Cookie: s3cret\r\n\r\n")
+    assert repr(head) == "<ResponseHead HTTP/1.1 200 'OK'>"
 
 
 @given(st.lists(LINES | st.binary(max_size=9)), st.sampled_from([b"101 A", b"200 OK", b"304", b"100 Continue"]))

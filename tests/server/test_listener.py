@@ -13,6 +13,7 @@ import pytest
 from gevent import socket
 
 from greenws.config import SocketOptions
+from greenws.net.accept import accept
 from greenws.server.listener import Acceptor, listen
 
 
@@ -60,7 +61,30 @@ def test_ipv6():
     except OSError:
         pytest.skip("no IPv6 address on this machine")
     assert sock.family == socket.AF_INET6
+    client = stdlib_socket.create_connection(sock.getsockname()[:2])
+    fd, address = accept(sock.fileno())
+    assert address == client.getsockname()
+    os.close(fd)
+    client.close()
     sock.close()
+
+
+@pytest.mark.parametrize("name", ["", "client", "\0client"])
+def test_a_peer_on_a_unix_socket_has_the_name_that_the_socket_module_gives_it(tmp_path, name):
+    if name.startswith("\0") and sys.platform != "linux":
+        pytest.skip("no abstract names")
+    with stdlib_socket.socket(stdlib_socket.AF_UNIX) as sock, stdlib_socket.socket(stdlib_socket.AF_UNIX) as client:
+        sock.bind(str(tmp_path / "server"))
+        sock.listen()
+        sock.setblocking(False)
+        assert accept(sock.fileno()) is None, "nobody waits"
+        if name:
+            client.bind(f"\0{tmp_path}" if name.startswith("\0") else str(tmp_path / name))
+        client.connect(sock.getsockname())
+        fd, address = accept(sock.fileno())
+        assert address == client.getsockname()
+        assert not os.get_blocking(fd)
+        os.close(fd)
 
 
 def test_what_is_accepted_does_not_block_and_has_no_delay(listener, accepted):
@@ -108,22 +132,18 @@ def test_after_stop_nothing_is_accepted_and_it_can_begin_again(listener, accepte
 
 
 class Failing:
-    """A listening socket whose accept fails a few times."""
+    """An accept that fails a few times."""
 
-    def __init__(self, sock, *numbers):
-        self.socket = sock
+    def __init__(self, *numbers):
         self.numbers = list(numbers)
-        self.family = sock.family
-        self.setsockopt = sock.setsockopt
-        self.fileno = sock.fileno
         self.tried = 0
 
-    def _accept(self):
+    def __call__(self, fd):
         self.tried += 1
         if self.numbers:
             number = self.numbers.pop(0)
             raise OSError(number, os.strerror(number))
-        return self.socket._accept()
+        return accept(fd)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +152,8 @@ class Failing:
     ids=errno.errorcode.get,
 )
 def test_an_error_of_accept_does_not_end_accepting(listener, accepted, number, caplog):
-    failing = Failing(listener, number, number)
-    acceptor = Acceptor(failing, lambda fd, address: accepted.append((fd, address)))
+    failing = Failing(number, number)
+    acceptor = Acceptor(listener, lambda fd, address: accepted.append((fd, address)), accept=failing)
     (client,) = connect(listener, 1)
     with gevent.Timeout(5):
         while not accepted:
@@ -146,7 +166,8 @@ def test_an_error_of_accept_does_not_end_accepting(listener, accepted, number, c
 
 
 def test_stop_while_it_backs_off(listener, accepted):
-    acceptor = Acceptor(Failing(listener, *[errno.EMFILE] * 100), lambda fd, address: accepted.append((fd, address)))
+    failing = Failing(*[errno.EMFILE] * 100)
+    acceptor = Acceptor(listener, lambda fd, address: accepted.append((fd, address)), accept=failing)
     (client,) = connect(listener, 1)
     gevent.idle()
     acceptor.stop()

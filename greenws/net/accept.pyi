@@ -1,0 +1,3 @@
+from typing import Any
+
+def accept(listener: int) -> tuple[int, Any] | None: ...
