@@ -48,6 +48,7 @@ SOURCES = [
     "greenws/server/admission.py",
     "greenws/server/arrival.py",
     "greenws/server/environ.py",
+    "greenws/server/straight.py",
     "greenws/server/upgrade.py",
     "greenws/flaskext/context.py",
 ]

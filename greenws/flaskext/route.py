@@ -41,6 +41,11 @@ class Route:
         """Whether the endpoint has a handler of its own; for the empty one of the base no context needs to be made."""
         return getattr(type(self.target), handler) is not getattr(Endpoint, handler)
 
+    @property
+    def is_straight(self) -> bool:
+        """Whether nothing of the application runs before the connection is open."""
+        return not self.request_context and isinstance(self.target, Endpoint) and not self.defines("on_open")
+
     def make_service(self, state: AppState, name: str) -> Service:
         """Returns what the connections of this route share in one application."""
         config = state.config.replace(**self.options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, got_request_exception, request
@@ -20,6 +21,7 @@ from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
 from greenws.protocol.handshake import check_request
+from greenws.protocol.http import RequestHead
 from greenws.server.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ _ADAPTER_DEPENDS_ON = (
     "SERVER_NAME",
     "SERVER_PORT",
 )
+_read_all = itemgetter(*_ADAPTER_DEPENDS_ON)
 
 
 class AppState:
@@ -56,7 +59,7 @@ class AppState:
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
         self._services: dict[str, Service] = {}
-        self._adapters: dict[tuple[str | None, ...], MapAdapter] = {}
+        self._adapters: dict[tuple[Any, ...], tuple[MapAdapter, dict[str, str]]] = {}
         self._views_seen = 0
         self._has_lean = False
         self._inner = app.wsgi_app
@@ -126,8 +129,7 @@ class AppState:
             return answer(environ, start_response)
         if "HTTP_UPGRADE" in environ and self._may_be_lean():
             try:
-                adapter = self._adapter(environ)
-                endpoint, values = adapter.match(_path(environ), environ["REQUEST_METHOD"])
+                endpoint, values = self._match(environ)
             except (HTTPException, RoutingException):
                 return self._inner(environ, start_response)  # Flask answers, with its error handlers
             route = _route_of(self.app.view_functions.get(endpoint))
@@ -136,22 +138,61 @@ class AppState:
                 return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
         return self._inner(environ, start_response)
 
-    def _adapter(self, environ: dict[str, Any]) -> MapAdapter:
+    def find_straight(self, application: Any, head: RequestHead, environ: Mapping[str, Any]) -> Service | None:
+        """Returns what an upgrade belongs to if its path is known and nothing of the application would run for it.
+
+        Args:
+            application: what the server would ask.
+            head: the request.
+            environ: what the server would give it with each request.
+        """
+        app, path, get = self.app, head.path, head.get
+        if application is not app or app.wsgi_app is not self or type(app).__call__ is not Flask.__call__:
+            return None  # there is a middleware
+        if self.metrics is not None or not self.readiness.is_warm or app.config["TRUSTED_HOSTS"] is not None:
+            return None
+        ours = environ["wsgi.url_scheme"], "", get("connection"), get("upgrade"), environ["SERVER_NAME"]
+        found = self._adapters.get((app.config["SERVER_NAME"], (get("host"), *ours, environ["SERVER_PORT"])))
+        endpoint = None if found is None or "%" in path else found[1].get(path)
+        if endpoint is None or path == self.config.ready_path or not self.registry.addresses.are_unlimited:
+            return None
+        route = _route_of(app.view_functions.get(endpoint))
+        return self._services.get(endpoint) if route is not None and route.is_straight else None
+
+    def _match(self, environ: dict[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        """Returns the endpoint and the values of the rule that Flask would choose.
+
+        A rule that is the very path is looked for once for each host: no rule goes before it, and none is ever removed.
+        """
+        adapter, known = self._adapter(environ)
+        path, method = _path(environ), environ["REQUEST_METHOD"]
+        if method == "GET" and path in known:
+            return known[path], {}
+        rule, values = adapter.match(path, method, return_rule=True)
+        if rule.rule == path and not values:
+            known[path] = rule.endpoint
+        return rule.endpoint, values
+
+    def _adapter(self, environ: dict[str, Any]) -> tuple[MapAdapter, dict[str, str]]:
         """Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
 
         To make one takes four times as long as to match a rule with it, and most clients ask for the same few hosts.
+        Beside it are the endpoints of paths that it has matched without values.
         """
         app = self.app
         if type(app).create_url_adapter is not Flask.create_url_adapter or app.config["TRUSTED_HOSTS"] is not None:
-            return self._new_adapter(environ)
-        key = (app.config["SERVER_NAME"], *[environ.get(name) for name in _ADAPTER_DEPENDS_ON])
-        adapter = self._adapters.get(key)
-        if adapter is None:
-            adapter = self._new_adapter(environ)
+            return self._new_adapter(environ), {}
+        try:
+            key = (app.config["SERVER_NAME"], _read_all(environ))
+        except KeyError:  # a client of HTTP/1.0, or a server that is not ours
+            key = (app.config["SERVER_NAME"], tuple(map(environ.get, _ADAPTER_DEPENDS_ON)))
+        found = self._adapters.get(key)
+        if found is None:
+            found = self._new_adapter(environ), {}
             if len(self._adapters) >= MAX_ADAPTERS:
                 self._adapters.clear()
-            self._adapters[key] = adapter
-        return adapter
+            self._adapters[key] = found
+        return found
 
     def _new_adapter(self, environ: dict[str, Any]) -> MapAdapter:
         adapter = self.app.create_url_adapter(self.app.request_class(environ))

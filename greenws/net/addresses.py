@@ -21,6 +21,10 @@ class Addresses:
         max_connections: the most live connections of one address; None counts none.
         max_rate: the most new connections of one address in a second, on average; None keeps no pace.
         clock: a monotonic clock in seconds.
+
+    Attributes:
+        are_counted: whether connections must be reported by ``add`` and ``discard``.
+        are_unlimited: whether nobody ever has to wait.
     """
 
     def __init__(
@@ -31,22 +35,19 @@ class Addresses:
     ) -> None:
         self._max_connections = max_connections
         self._interval = 1 / max_rate if max_rate else 0.0
+        self.are_counted = max_connections is not None
+        self.are_unlimited = not (self._interval or self.are_counted)
         self._ahead = max(0.0, BURST - self._interval)  # how far its next turn may lie ahead of now
         self._clock = clock
         self._counts: dict[str, int] = {}
         self._turns: dict[str, float] = {}  # when each may come again at an even pace, in the order they last came
-
-    @property
-    def are_counted(self) -> bool:
-        """Whether connections must be reported by ``add`` and ``discard``."""
-        return self._max_connections is not None
 
     def wait(self, address: str | None) -> int:
         """Returns how many seconds the address must wait before it may connect; 0 takes it in now.
 
         A peer without an address, as on a Unix socket, is not bounded. Asking too early does not make the wait longer.
         """
-        if not address or not (self._interval or self.are_counted):
+        if self.are_unlimited or not address:
             return 0
         if self.is_full(address):
             return FULL_WAIT

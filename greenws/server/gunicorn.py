@@ -15,6 +15,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
+from gunicorn.glogging import Logger
 from gunicorn.http.wsgi import base_environ
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import VERSION, GeventPyWSGIWorker, GeventResponse, PyWSGIHandler
@@ -106,6 +107,7 @@ class GreenWorker(GeventPyWSGIWorker):
             **options,
         )
         server.counted = self._count
+        server.is_silent = type(self.log).access is Logger.access and not getattr(self.log, "access_log_enabled", True)
         server.warm_up_spread = SPREAD if self.cfg.workers > 1 else 0.0
         if (state := state_of(self.wsgi)) is not None:
             server.registries.add(state.registry)  # also while nobody is connected, an application may ask it

@@ -33,6 +33,7 @@ from greenws.server.arrival import Arrival
 from greenws.server.environ import make_environ
 from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, is_own_queue, listen
 from greenws.server.readiness import Readiness
+from greenws.server.straight import open_straight
 from greenws.server.tls import make_context, rehearse
 from greenws.server.upgrade import Upgrade
 
@@ -143,6 +144,9 @@ class WSGIHandler(pywsgi.WSGIHandler):
         return environ
 
 
+_run_upgrade = WSGIHandler.run_upgrade.__func__  # type: ignore[attr-defined]
+
+
 class WSGIServer(pywsgi.WSGIServer):
     """``gevent.pywsgi.WSGIServer`` that serves WebSockets beside HTTP. It takes the same arguments, and these.
 
@@ -155,6 +159,7 @@ class WSGIServer(pywsgi.WSGIServer):
         limits: how often each limit of request heads was hit, by its setting's name. It is the counter of the
             application's GreenWS extension, where there is one.
         refusals: how often a request head was refused, by the status of the answer. Likewise.
+        is_silent: whether no access log is kept, so that its lines need not be made.
 
     Example:
         ``WSGIServer(("127.0.0.1", 8000), app).serve_forever()``
@@ -187,13 +192,14 @@ class WSGIServer(pywsgi.WSGIServer):
         self.upgrading = 0
         self.is_stopping = False
         self._acceptor: Acceptor | None = None
+        self._straight: Any = state
         self._readiness: Readiness | None = None if state is None else state.readiness
         self._metrics: Any = None
         self._has_registry = state is not None
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
-        self._is_silent = kwargs.get("log", "") is None  # no access log: its lines need not be made
+        self.is_silent = kwargs.get("log", "") is None
         if backlog is None and not hasattr(listener, "accept"):
             backlog = self.socket_options.backlog  # a listening socket has its own
         super().__init__(listener, application, backlog, *args, **kwargs)
@@ -213,6 +219,9 @@ class WSGIServer(pywsgi.WSGIServer):
         self._metrics = self.handler_class.find_metrics(self)
         if self._metrics is not None and not self._has_registry:
             self.limits, self.refusals = self._metrics.limits, self._metrics.refusals
+        asks = getattr(self.handler_class.run_upgrade, "__func__", None) is not _run_upgrade
+        if asks or not self.is_silent or self._metrics is not None:
+            self._straight = None  # who stands before the application, the log or the metrics are to hear of all upgrades
         super().start()
         if self._metrics is not None:
             self._metrics.begin(self)
@@ -255,7 +264,11 @@ class WSGIServer(pywsgi.WSGIServer):
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
         if wants_websocket(head.get):
-            get_upgrade_pool().enqueue(Upgrade(self, fd, head, rest, address, tls))
+            service = None
+            if self._straight is not None:
+                service = self._straight.find_straight(self.application, head, self.environ)
+            if service is None or not open_straight(self, service, fd, head, rest, address, tls):
+                get_upgrade_pool().enqueue(Upgrade(self, fd, head, rest, address, tls))
         elif len(self._waiting) >= MAX_WAITING:
             refusal = RequestError(503, "the server is busy", [("Retry-After", "5")])
             self.answer_and_close(fd, error_response(refusal), address, tls)
@@ -356,7 +369,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self, head: RequestHead, environ: dict[str, Any], address: Any, upgrade: Upgrade, begin: float
     ) -> None:
         """Writes the access log's line of an upgrade request."""
-        if self._is_silent:
+        if self.is_silent:
             return
         line = f"{head.method} {head.target} HTTP/{head.version}"
         self._log_line(address, f'"{line}" {upgrade.status[:3]} - {time.time() - begin:.6f}')

@@ -1,0 +1,11 @@
+# Types for the compiler; straight.py is the source.
+cimport cython
+
+from greenws.net.connection cimport Connection
+from greenws.net.sender cimport Service
+from greenws.protocol.handshake cimport check_request
+from greenws.protocol.http cimport response_head
+from greenws.server.admission cimport decide
+
+@cython.locals(conn=Connection)
+cpdef bint open_straight(server, Service service, int fd, head, bytes early, address, tls) except -1

@@ -1,0 +1,264 @@
+"""Upgrades in which nothing of the application runs, and all that makes the application be asked after all."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from flask import Flask, Response
+from gevent import socket
+
+from greenws import Endpoint, GreenWS
+from greenws.server import WSGIServer, wsgi
+from greenws.server.wsgi import WSGIHandler
+
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+ACCEPT = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+ACCEPT += b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+HELLO = b"\x81\x85\0\0\0\0hello"
+
+
+class Echo(Endpoint):
+    def on_message(self, conn, message):
+        conn.send(f"{conn.path} {conn.remote_addr} {message}")
+
+
+class Door(Echo):
+    opened: list[str]
+
+    def on_open(self, conn):
+        self.opened.append(conn.path)
+
+
+class Site:
+    """A server on which each upgrade is counted that a greenlet was made for."""
+
+    def __init__(self, monkeypatch, app, **options):
+        self.asked = 0
+        self.server = WSGIServer(("127.0.0.1", 0), app, **{"log": None, **options})
+        make = wsgi.Upgrade
+
+        def note(*args):
+            self.asked += 1
+            return make(*args)
+
+        monkeypatch.setattr(wsgi, "Upgrade", note)
+        self.server.start()
+
+    def ask(self, path=b"/lean", *lines, early=b"", key=KEY, host=b"app.example"):
+        """Returns the answer's head and what came behind it: with ``early`` bytes up to the echo of their message."""
+        with socket.create_connection(self.server.address) as sock:
+            head = b"GET " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            head += b"Sec-WebSocket-Version: 13\r\n" + key + b"".join(line + b"\r\n" for line in lines)
+            sock.sendall(head + b"\r\n" + early)
+            data = b""
+            with gevent.Timeout(5):
+                while b"\r\n\r\n" not in data or (early and not data.endswith(b"hello")):
+                    more = sock.recv(1000)
+                    if not more:
+                        break
+                    data += more
+        answer, _, rest = data.partition(b"\r\n\r\n")
+        return answer + b"\r\n", rest
+
+
+@pytest.fixture
+def app():
+    app = Flask("application")
+    ws = GreenWS(app, subprotocols=["chat"])
+    ws.route("/lean", endpoint="lean", request_context=False)(Echo)
+    ws.route("/room/<name>", endpoint="room", request_context=False)(Echo)
+    ws.route("/flask", endpoint="flask")(Echo)
+    Door.opened = []
+    ws.route("/door", endpoint="door", request_context=False)(Door)
+    ws.route("/%6c", endpoint="percent", request_context=False)(Echo)
+    ws.route("/view", endpoint="view", request_context=False)(lambda conn: conn.receive())
+    return app
+
+
+@pytest.fixture
+def serve(monkeypatch, app):
+    """Starts a ``Site`` with the application, or another in its place."""
+    sites = []
+
+    def start(application=app, **options):
+        sites.append(Site(monkeypatch, application, **options))
+        return sites[-1]
+
+    yield start
+    for site in sites:
+        site.server.stop(1)
+
+
+def is_straight(site, *args, **options):
+    """Whether the second of two equal requests opens a connection without asking the application."""
+    first = site.ask(*args, **options)
+    before = site.asked
+    assert site.ask(*args, **options) == first
+    assert first[0].startswith(b"HTTP/1.1 101"), first
+    return site.asked == before
+
+
+def test_the_application_is_asked_once_for_a_path(serve):
+    site = serve()
+    assert site.ask() == (ACCEPT, b"")
+    assert site.asked == 1
+    assert site.ask() == (ACCEPT, b"")
+    assert site.asked == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_came_behind_the_head_is_handled(serve, times):
+    site = serve()
+    for _ in range(times):
+        assert site.ask(early=HELLO) == (ACCEPT, b"\x81\x15/lean 127.0.0.1 hello")
+
+
+def test_the_subprotocol_is_agreed_on(serve):
+    site = serve()
+    assert is_straight(site, b"/lean", b"Sec-WebSocket-Protocol: superchat, chat")
+    assert site.ask(b"/lean", b"Sec-WebSocket-Protocol: chat")[0] == ACCEPT + b"Sec-WebSocket-Protocol: chat\r\n"
+
+
+def test_a_query_is_not_the_path(serve):
+    site = serve()
+    assert is_straight(site, b"/lean")
+    assert site.ask(b"/lean?a=b") == (ACCEPT, b"")
+    assert site.asked == 1
+
+
+@pytest.mark.parametrize("path", [b"/flask", b"/view", b"/room/lobby", b"/le%61n"])
+def test_other_routes_ask_each_time(serve, path):
+    assert not is_straight(serve(), path)
+
+
+def test_a_route_with_on_open_asks_each_time(serve):
+    assert not is_straight(serve(), b"/door")
+    assert Door.opened == ["/door"] * 2
+
+
+def test_a_path_that_is_encoded_is_not_taken_for_one_that_reads_the_same(serve):
+    site = serve()
+    assert is_straight(site, b"/lean")
+    assert not is_straight(site, b"/%256c"), "this is the path /%6c, which has a route"
+    assert site.ask(b"/%6c")[0].startswith(b"HTTP/1.1 404"), "and this is /l, which has none"
+
+
+def test_a_middleware_is_asked_each_time(serve, app):
+    inner, paths = app.wsgi_app, []
+
+    def middleware(environ, start_response):
+        paths.append(environ["PATH_INFO"])
+        return inner(environ, start_response)
+
+    site = serve()
+    assert is_straight(site)
+    app.wsgi_app = middleware
+    assert not is_straight(site)
+    assert paths == ["/lean"] * 2
+
+
+def test_a_wrapped_application_is_asked_each_time(serve, app):
+    assert not is_straight(serve(lambda environ, start_response: app(environ, start_response)))
+
+
+def test_an_application_with_a_call_of_its_own_is_asked_each_time(serve, app):
+    class Own(Flask):
+        def __call__(self, environ, start_response):
+            return super().__call__(environ, start_response)
+
+    app.__class__ = Own
+    assert not is_straight(serve())
+
+
+def test_a_handler_of_ones_own_is_asked_each_time(serve):
+    class Handler(WSGIHandler):
+        @classmethod
+        def run_upgrade(cls, server, environ, start_response):
+            return server.application(environ, start_response)
+
+    assert not is_straight(serve(handler_class=Handler))
+
+
+def test_an_access_log_has_a_line_for_each(serve):
+    lines = []
+
+    class Log:
+        def write(self, text):
+            lines.append(text)
+
+    assert not is_straight(serve(log=Log()))
+    assert ["GET /lean HTTP/1.1" in line and " 101 " in line for line in lines] == [True, True]
+
+
+def test_a_host_that_is_not_trusted_is_refused_however_well_it_is_known(serve, app):
+    if "TRUSTED_HOSTS" not in app.config:
+        pytest.skip("this Flask has no TRUSTED_HOSTS")
+    site = serve()
+    assert is_straight(site)
+    app.config["TRUSTED_HOSTS"] = ["other.example"]
+    assert site.ask()[0].startswith(b"HTTP/1.1 400")
+
+
+def test_a_route_that_is_replaced_is_not_used_any_more(serve, app):
+    site = serve()
+    assert is_straight(site)
+    app.view_functions["lean"] = lambda: Response("gone", 410)
+    assert site.ask()[0].startswith(b"HTTP/1.1 410")
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "status"),
+    [
+        ((), {"key": b""}, b"400"),
+        ((b"Origin: https://evil.example",), {}, b"403"),
+        ((b"Content-Length: 5",), {}, b"400"),
+    ],
+)
+def test_a_refusal_is_the_one_that_the_application_words(serve, lines, options, status):
+    site = serve()
+    first = site.ask(b"/lean", *lines, **options)
+    assert is_straight(site)
+    asked = site.asked
+    assert site.ask(b"/lean", *lines, **options) == first
+    assert first[0].startswith(b"HTTP/1.1 " + status)
+    assert site.asked == asked + 1
+    assert len(site.server.registries) == 1
+
+
+def test_at_max_connections_it_is_refused_and_counted(serve, app):
+    site = serve()
+    assert is_straight(site)
+    registry = app.extensions["greenws"].registry
+    with gevent.Timeout(5):
+        while len(registry):
+            gevent.sleep(0.001)
+    registry.limit = 0
+    assert site.ask()[0].startswith(b"HTTP/1.1 503")
+    assert registry.limits["max_connections"] == 1
+
+
+def test_limits_of_addresses_hold(monkeypatch):
+    app = Flask("application")
+    GreenWS(app, max_address_rate=0.1).route("/lean", endpoint="lean", request_context=False)(Echo)
+    site = Site(monkeypatch, app)
+    answers = [site.ask()[0][:12] for _ in range(3)]
+    site.server.stop(1)
+    assert answers == [b"HTTP/1.1 101", b"HTTP/1.1 429", b"HTTP/1.1 429"]
+
+
+def test_what_goes_wrong_is_reported_on_the_way_through_the_application(serve, app, monkeypatch):
+    site = serve()
+    assert is_straight(site)
+    registry = app.extensions["greenws"].registry
+    broken = [True]
+
+    def wait(address):
+        if broken:
+            broken.pop()
+            raise ZeroDivisionError
+        return 0
+
+    monkeypatch.setattr(registry.addresses, "wait", wait)
+    asked = site.asked
+    assert site.ask() == (ACCEPT, b"")
+    assert site.asked == asked + 1
