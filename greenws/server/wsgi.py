@@ -221,7 +221,7 @@ class WSGIServer(pywsgi.WSGIServer):
             self.limits, self.refusals = self._metrics.limits, self._metrics.refusals
         asks = getattr(self.handler_class.run_upgrade, "__func__", None) is not _run_upgrade
         if asks or not self.is_silent or self._metrics is not None:
-            self._straight = None  # who stands before the application, the log or the metrics are to hear of all upgrades
+            self._straight = None  # who stands before the application, the log or the metrics hear of all upgrades
         super().start()
         if self._metrics is not None:
             self._metrics.begin(self)
