@@ -329,7 +329,7 @@ cdef class Receiver(Control):
             self.close(1011, "handler was killed")
             raise
         except ConnectionClosed as error:
-            if self.state < CLOSING:
+            if self.state < CLOSING and not self.broken:  # it is another connection that has ended
                 self.handler_failed(error)
         except (Exception, Timeout) as error:
             self.handler_failed(error)

@@ -372,3 +372,23 @@ def test_a_with_block_does_not_wait_for_a_silent_peer_longer_than_close_timeout(
         pass
     assert server.fileno() == -1
     peer.close()
+
+
+def test_a_handler_that_answers_a_lost_peer_has_not_failed(net, recorder):
+    server, peer = net.bare(net.service(lambda conn, message: conn.send(message)))
+    peer.send(1, b"x")
+    peer.close()
+    assert server.wait_closed(5)
+    assert recorder.closed.wait(5)
+    assert (recorder.errors, recorder.closes) == ([], [(1006, "")])
+
+
+def test_a_handler_that_writes_to_another_connection_that_has_ended_has_failed(net, recorder):
+    ended, _ = net.bare()
+    ended.abort()
+    server, client = net.pair(net.service(lambda conn, message: ended.send(message)))
+    client.send("x")
+    assert client.wait_closed(5)
+    assert client.close_code == 1011
+    assert [type(error) for error in recorder.errors] == [ConnectionClosed]
+    recorder.errors.clear()
