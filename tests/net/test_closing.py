@@ -386,7 +386,7 @@ def test_a_handler_that_answers_a_lost_peer_has_not_failed(net, recorder):
 def test_a_handler_that_writes_to_another_connection_that_has_ended_has_failed(net, recorder):
     ended, _ = net.bare()
     ended.abort()
-    server, client = net.pair(net.service(lambda conn, message: ended.send(message)))
+    _, client = net.pair(net.service(lambda conn, message: ended.send(message)))
     client.send("x")
     assert client.wait_closed(5)
     assert client.close_code == 1011

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from itertools import pairwise
 
@@ -18,10 +17,7 @@ from greenws.net.reactor import Job, Watched, get_reactor
 CROWD = 200
 FEW = 16  # newcomers between two looks at the clock
 
-on_epoll = pytest.mark.skipif(
-    not hasattr(select, "epoll") or os.environ.get("GREENWS_REACTOR") == "watchers",
-    reason="without epoll gevent's loop says who is first",
-)
+on_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="without epoll gevent's loop says who is first")
 
 
 class Newcomer(Watched):
