@@ -12,7 +12,7 @@ import gevent
 from gevent import socket
 from gevent.event import Event
 
-from greenws.client.names import AddressInfo, Names
+from greenws.client.names import AddressInfo, Names, by_family
 from greenws.config import SocketOptions
 from greenws.errors import ConnectError
 from greenws.net.options import prepare_to_connect
@@ -47,9 +47,7 @@ def dial(host: str, port: int, options: SocketOptions, names: Names) -> socket.s
 
 def interleave(found: list[AddressInfo]) -> list[AddressInfo]:
     """Orders addresses so that the families alternate, beginning with that of the first (RFC 8305 §4)."""
-    first = [item for item in found if item[0] == found[0][0]]
-    second = [item for item in found if item[0] != found[0][0]]
-    return [item for item in chain.from_iterable(zip_longest(first, second)) if item is not None]
+    return [item for item in chain.from_iterable(zip_longest(*by_family(found))) if item is not None]
 
 
 def _connect(info: AddressInfo, options: SocketOptions) -> socket.socket:

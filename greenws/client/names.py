@@ -27,6 +27,12 @@ def resolve(host: str, port: int) -> list[AddressInfo]:
         return gevent.get_hub().resolver.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)  # type: ignore[no-any-return]
 
 
+def by_family(found: list[AddressInfo]) -> tuple[list[AddressInfo], list[AddressInfo]]:
+    """Returns the addresses of the first one's family, and the others."""
+    first = [info for info in found if info[0] == found[0][0]]
+    return first, [info for info in found if info[0] != found[0][0]]
+
+
 class Names:
     """Look-ups shared by connections that are opened side by side, and within KEPT seconds. Of one thread."""
 
@@ -78,7 +84,6 @@ class _Host:
     def _next_answer(self) -> list[AddressInfo]:
         """The answer, and for the next another address of the same family first: one answer is not to be one server."""
         answer = self._answer
-        first = [info for info in answer if info[0] == answer[0][0]]
-        others = [info for info in answer if info[0] != answer[0][0]]
+        first, others = by_family(answer)
         self._answer = first[1:] + first[:1] + others
         return answer

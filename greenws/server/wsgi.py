@@ -195,7 +195,6 @@ class WSGIServer(pywsgi.WSGIServer):
         self._straight: Any = state
         self._readiness: Readiness | None = None if state is None else state.readiness
         self._metrics: Any = None
-        self._has_registry = state is not None
         self._warming: gevent.Greenlet | None = None
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._tls_context = _tls_context(kwargs)
@@ -217,7 +216,7 @@ class WSGIServer(pywsgi.WSGIServer):
         """Opens the listening socket and accepts connections. Does not block."""
         self.is_stopping = False
         self._metrics = self.handler_class.find_metrics(self)
-        if self._metrics is not None and not self._has_registry:
+        if self._metrics is not None and self._readiness is None:  # it has no counters of an extension's
             self.limits, self.refusals = self._metrics.limits, self._metrics.refusals
         asks = getattr(self.handler_class.run_upgrade, "__func__", None) is not _run_upgrade
         if asks or not self.is_silent or self._metrics is not None:
