@@ -12,8 +12,8 @@ Who has just connected is in a set of its own: listening sockets, and connection
 want takes long, by comparison, and in one set ten thousand of them would stand before a message that comes behind them.
 
 Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events of connections, and
-newcomers for LET_IN seconds, then the loop has its other timers and greenlets go first. An item that is removed in the middle of a batch stays alive until the batch ends,
-because a later event of the same batch may still point to it.
+newcomers for LET_IN seconds, then the loop has its other timers and greenlets go first. An item that is removed in the
+middle of a batch stays alive until the batch ends, because a later event of the same batch may still point to it.
 """
 
 import gc
