@@ -46,6 +46,7 @@ PICTURES = {
         (
             Panel("idle", "pss", "memory of the server while idle, KB", 1024),
             Panel("handshake", "opening", "server CPU for a handshake, µs"),
+            Panel("handshake-user", "opening", "the same for users, with a session"),
             Panel("storm", "seconds", "10,000 opened, seconds"),
         ),
     ),

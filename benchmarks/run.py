@@ -19,7 +19,7 @@ from benchmarks.table import write_tables
 from benchmarks.works import WORKS, Work
 
 QUICK = ("greenws-event", "greenws-lean", "greenws-blocking", "greenws-flask", "picows", "gin")
-QUICK_WORKS = ("idle", "storm", "echo-100", "pipelined", "binary", "handshake", "fanout-10000")
+QUICK_WORKS = ("idle", "storm", "echo-100", "pipelined", "binary", "handshake", "handshake-user", "fanout-10000")
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ BUILT = ROOT / ".cache" / "bench"
 GOCODE = Path("/usr/share/gocode/src/github.com")
 
 ECHO = ("echo-100", "echo-1000", "pipelined", "binary")
-ALL = (*ECHO, "handshake", "fanout-1000", "fanout-10000", "idle", "storm")
+ALL = (*ECHO, "handshake", "handshake-user", "fanout-1000", "fanout-10000", "idle", "storm")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,22 @@ SERVERS = (
     Server("greenws-event", "GreenWS, event style", OWN, (*ECHO, "idle"), "/event", is_ours=True),
     Server("greenws-lean", "GreenWS, lean", OWN, ALL, "/lean", is_ours=True),
     Server("greenws-blocking", "GreenWS, blocking style", OWN, (*ECHO, "idle"), "/blocking", is_ours=True),
-    Server("greenws-flask", "GreenWS, through Flask", OWN + " hooks", ("handshake",), "/event", is_ours=True),
+    Server(
+        "greenws-flask",
+        "GreenWS, through Flask, session read",
+        OWN + " user",
+        ("handshake-user",),
+        "/event",
+        is_ours=True,
+    ),
+    Server(
+        "greenws-visits",
+        "GreenWS, through Flask, session written",
+        OWN + " visits",
+        ("handshake-user",),
+        "/event",
+        is_ours=True,
+    ),
     Server("greenws-bare", "GreenWS, no app context", OWN + " bare", ("echo-100",), "/event", is_ours=True),
     Server("greenws-teardown", "GreenWS, with a teardown", OWN + " teardown", ("echo-100",), "/event", is_ours=True),
     Server(
@@ -107,10 +122,17 @@ SERVERS = (
         modules=("flask_sock",),
     ),
     Server(
-        "flask-sock-hooks",
-        "Flask-Sock, before_request and session",
-        "{python} {peers}/flask_sock_app.py {port} hooks",
-        ("handshake",),
+        "flask-sock-user",
+        "Flask-Sock, session read",
+        "{python} {peers}/flask_sock_app.py {port} user",
+        ("handshake-user",),
+        modules=("flask_sock",),
+    ),
+    Server(
+        "flask-sock-visits",
+        "Flask-Sock, session written",
+        "{python} {peers}/flask_sock_app.py {port} visits",
+        ("handshake-user",),
         modules=("flask_sock",),
     ),
     Server(

@@ -33,6 +33,8 @@ class Target:
         return [ours - theirs if self.is_difference else ours / theirs for ours, theirs in pairs]
 
 
+USER = "handshake-user"
+
 TARGETS = (
     Target("echo of 64 bytes, event style", "echo-100", "greenws-event", "cpu", 0.85, "picows"),
     Target("echo of 64 bytes, event style", "echo-100", "greenws-event", "cpu", 0.7, "gin"),
@@ -44,8 +46,10 @@ TARGETS = (
     Target("fan-out to 10,000", "fanout-10000", "greenws-lean", "cpu", 1.0, "picows"),
     Target("fan-out to 10,000", "fanout-10000", "greenws-lean", "cpu", 0.7, "gin"),
     Target("handshake, lean", "handshake", "greenws-lean", "opening", 0.9, "gin"),
-    Target("handshake through Flask", "handshake", "greenws-flask", "opening", 2.5, "gin"),
-    Target("handshake through Flask", "handshake", "greenws-flask", "opening", 0.25, "flask-sock-hooks"),
+    Target("handshake through Flask, session read", USER, "greenws-flask", "opening", 2.5, "gin"),
+    Target("handshake through Flask, session read", USER, "greenws-flask", "opening", 0.25, "flask-sock-user"),
+    Target("handshake through Flask, session written", USER, "greenws-visits", "opening", 2.5, "gin"),
+    Target("handshake through Flask, session written", USER, "greenws-visits", "opening", 0.25, "flask-sock-visits"),
     Target("µs for an app context", "echo-100", "greenws-event", "cpu", 1.0, "greenws-bare", is_difference=True),
     Target("KB for each idle connection, event style", "idle", "greenws-event", "pss", 1.0, scale=1024),
     Target("KB for each idle connection, blocking style", "idle", "greenws-blocking", "pss", 8.0, scale=1024),

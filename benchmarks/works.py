@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.peers.hooks import sign_in
+
 
 @dataclass(frozen=True)
 class Work:
@@ -26,6 +28,8 @@ class Work:
     figure: str = "cpu"
 
 
+HANDSHAKE = "-m handshake -c 64"
+OF_USERS = f"{HANDSHAKE} -H Cookie:session={sign_in()}"
 IDLE = "-m idle -c 10000 --concurrency 512"
 
 # In this order: memory is asked of a process that has done nothing yet. Two works with the same options are one run.
@@ -38,7 +42,8 @@ WORKS = (
     Work("echo-1000", "echo of 64 bytes, 1,000 connections", "-c 1000"),
     Work("pipelined", "16 messages of 64 bytes in one write, 100 connections", "-m pipelined -c 100"),
     Work("binary", "echo of 64 KB, binary, 100 connections", "-c 100 --size 65536 --binary"),
-    Work("handshake", "handshakes, 64 at a time", "-m handshake -c 64", figure="opening"),
+    Work("handshake", "handshakes, 64 at a time", HANDSHAKE, figure="opening"),
+    Work("handshake-user", "handshakes of users, 64 at a time", OF_USERS, figure="opening"),
     Work("fanout-1000", "fan-out to 1,000", "-m fanout -c 1000 --rounds 40", 0, "fanout"),
     Work("fanout-10000", "fan-out to 10,000", "-m fanout -c 10000 --concurrency 512 --rounds 8", 0, "fanout"),
 )

@@ -9,15 +9,17 @@ from gevent import monkey
 if __name__ == "__main__":
     monkey.patch_all()
 
-from flask import Flask, g, session
+from flask import Flask
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
+from benchmarks.peers.hooks import add_hooks
 
-def create_app(hooks: bool = False) -> Flask:
-    """Makes the application. With hooks each upgrade runs a ``before_request`` and reads a session."""
+
+def create_app(user: bool = False, visits: bool = False) -> Flask:
+    """Makes the application, with the hooks that are wanted."""
     app = Flask(__name__)
-    app.secret_key = "not a secret"
+    add_hooks(app, user, visits)
     sock = Sock(app)
     members: set[Server] = set()
 
@@ -40,18 +42,11 @@ def create_app(hooks: bool = False) -> Flask:
         finally:
             members.discard(ws)
 
-    if hooks:
-
-        @app.before_request
-        def count_visits() -> None:
-            g.user = session.get("user")
-            session["visits"] = session.get("visits", 0) + 1
-
     return app
 
 
 if __name__ == "__main__":
     from gevent.pywsgi import WSGIServer
 
-    made = create_app("hooks" in sys.argv[2:])
+    made = create_app("user" in sys.argv[2:], "visits" in sys.argv[2:])
     WSGIServer(("127.0.0.1", int(sys.argv[1])), made, log=None, error_log=None, backlog=4096).serve_forever()

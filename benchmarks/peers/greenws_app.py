@@ -1,9 +1,10 @@
-"""GreenWS: each of its styles. ``create_app(hooks=True)`` has what most Flask applications have beside it."""
+"""GreenWS: each of its styles. ``create_app(user=True)`` has what most Flask applications have beside it."""
 
 from __future__ import annotations
 
-from flask import Flask, g, session
+from flask import Flask
 
+from benchmarks.peers.hooks import add_hooks
 from greenws import Connection, Endpoint, GreenWS, broadcast
 
 
@@ -40,23 +41,16 @@ def echo(conn: Connection) -> None:
         conn.send(message)
 
 
-def create_app(hooks: bool = False, teardown: bool = False, **settings: object) -> Flask:
-    """Makes the application. With hooks each upgrade runs a ``before_request`` and reads and writes a session."""
+def create_app(user: bool = False, visits: bool = False, teardown: bool = False, **settings: object) -> Flask:
+    """Makes the application, with the hooks and settings that are wanted."""
     app = Flask(__name__)
-    app.secret_key = "not a secret"
+    add_hooks(app, user, visits)
     ws = GreenWS(app, **settings)
     ws.route("/event", endpoint="event")(Echo)
     ws.route("/lean", endpoint="lean", request_context=False)(Echo)
     ws.route("/blocking", endpoint="blocking", request_context=False)(echo)
     ws.route("/flask-blocking", endpoint="flask_blocking")(echo)
     ws.route("/fanout", endpoint="fanout", request_context=False)(FanOut)
-    if hooks:
-
-        @app.before_request
-        def count_visits() -> None:
-            g.user = session.get("user")
-            session["visits"] = session.get("visits", 0) + 1
-
     if teardown:
         app.teardown_appcontext(lambda error: None)
     return app

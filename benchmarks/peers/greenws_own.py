@@ -1,6 +1,7 @@
 """GreenWS on its own server: ``python -m benchmarks.peers.greenws_own PORT WORD…``, with any of these words.
 
-hooks     a ``before_request`` and a session, as most applications have them
+user      a ``before_request`` reads the user from the session, as most applications do
+visits    and writes to it at each upgrade, as few do
 teardown  the application wants to know of the end of each app context
 bare      no app context for a message: what such contexts cost is the difference
 deflate   compression is negotiated with peers that offer it
@@ -23,5 +24,5 @@ if "bare" in words:
 settings = {"compression": True} if "deflate" in words else {}
 if "pings" in words:
     settings["ping_interval"] = 25.0
-app = create_app(hooks="hooks" in words, teardown="teardown" in words, **settings)
+app = create_app(user="user" in words, visits="visits" in words, teardown="teardown" in words, **settings)
 WSGIServer(("127.0.0.1", int(port)), app, log=None, backlog=4096).serve_forever()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from flask import Flask, Response, make_response, request
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
@@ -42,9 +43,9 @@ class Route:
         return getattr(type(self.target), handler) is not getattr(Endpoint, handler)
 
     @property
-    def is_straight(self) -> bool:
-        """Whether nothing of the application runs before the connection is open."""
-        return not self.request_context and isinstance(self.target, Endpoint) and not self.defines("on_open")
+    def is_silent(self) -> bool:
+        """Whether nothing of the route runs before the connection is open."""
+        return isinstance(self.target, Endpoint) and not self.defines("on_open")
 
     def make_service(self, state: AppState, name: str) -> Service:
         """Returns what the connections of this route share in one application."""
@@ -85,13 +86,18 @@ def prepare(service: Service, environ: Mapping[str, Any]) -> tuple[Connection, l
     return conn, headers
 
 
+# What werkzeug finds out for each response of this status, in as much time as a lean handshake takes by half.
+_AS_EACH = vars(Response(status=101))
+
+
 class UpgradeResponse(Response):
     """The 101, on its way through ``after_request``: headers and cookies may be added, status and body stay."""
 
     default_mimetype = None
 
     def __init__(self, headers: list[tuple[str, str]]) -> None:
-        super().__init__(status=101, headers=headers)
+        vars(self).update(_AS_EACH)
+        self.headers, self.response, self._on_close = Headers(headers), [], []
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answers through the server, which hands the descriptor over behind the 101."""

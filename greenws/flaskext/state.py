@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, got_request_exception, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import MapAdapter
 from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
+from greenws.flaskext.dispatch import Dispatcher, keep_sessions
 from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
+from greenws.flaskext.routing import Routing
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -26,20 +26,6 @@ from greenws.server.readiness import Readiness
 
 if TYPE_CHECKING:
     from greenws.flaskext.testing import TestClient
-
-
-MAX_ADAPTERS = 128  # URL adapters kept; a client may ask for any host
-# What ``werkzeug.routing.Map.bind_to_environ`` reads, but for the path, the query and the method.
-_ADAPTER_DEPENDS_ON = (
-    "HTTP_HOST",
-    "wsgi.url_scheme",
-    "SCRIPT_NAME",
-    "HTTP_CONNECTION",
-    "HTTP_UPGRADE",
-    "SERVER_NAME",
-    "SERVER_PORT",
-)
-_read_all = itemgetter(*_ADAPTER_DEPENDS_ON)
 
 
 class AppState:
@@ -59,14 +45,16 @@ class AppState:
         targets = None if warm_up is None else (self.rehearse, *warm_up)
         self.readiness = Readiness(targets, is_required=config.require_warm_up)
         self._services: dict[str, Service] = {}
-        self._adapters: dict[tuple[Any, ...], tuple[MapAdapter, dict[str, str]]] = {}
+        self._routing = Routing(app)
         self._views_seen = 0
         self._has_lean = False
-        self._inner = app.wsgi_app
-        if isinstance(self._inner, ProxyFix):  # it says who the peer is, so we stand behind it, whichever came first
-            self._inner.app, self._inner = self, self._inner.app
+        inner: Any = app.wsgi_app
+        if isinstance(inner, ProxyFix):  # it says who the peer is, so we stand behind it, whichever came first
+            inner.app, inner = self, inner.app
         else:
             app.wsgi_app = self  # type: ignore[method-assign]
+        self._flask = Dispatcher(app, inner, self._routing)
+        keep_sessions(app)
         app.register_error_handler(WebsocketMismatch, self._mismatch)
         observe(app.extensions, self, config.metrics)
 
@@ -127,16 +115,18 @@ class AppState:
         if self.config.ready_path is not None and environ.get("PATH_INFO") == self.config.ready_path:
             answer = Response("ready\n") if self.is_ready else Response("not ready\n", 503, {"Retry-After": "1"})
             return answer(environ, start_response)
-        if "HTTP_UPGRADE" in environ and self._may_be_lean():
+        if "HTTP_UPGRADE" not in environ:
+            return self._flask.wsgi_app(environ, start_response)  # type: ignore[no-any-return]
+        if self._may_be_lean():
             try:
-                endpoint, values = self._match(environ)
+                rule, values = self._routing.bind(environ).match(return_rule=True)
+                route = _route_of(self.app.view_functions.get(rule.endpoint))
             except (HTTPException, RoutingException):
-                return self._inner(environ, start_response)  # Flask answers, with its error handlers
-            route = _route_of(self.app.view_functions.get(endpoint))
+                route = None  # Flask answers, with its error handlers
             if route is not None and not route.request_context:
-                service = self._service(route, endpoint)
+                service = self._service(route, rule.endpoint)
                 return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
-        return self._inner(environ, start_response)
+        return self._flask.serve(environ, start_response)
 
     def find_straight(self, application: Any, head: RequestHead, environ: Mapping[str, Any]) -> Service | None:
         """Returns what an upgrade belongs to if its path is known and nothing of the application would run for it.
@@ -146,58 +136,19 @@ class AppState:
             head: the request.
             environ: what the server would give it with each request.
         """
-        app, path, get = self.app, head.path, head.get
+        app = self.app
         if application is not app or app.wsgi_app is not self or type(app).__call__ is not Flask.__call__:
             return None  # there is a middleware
         if self.metrics is not None or not self.readiness.is_warm or app.config["TRUSTED_HOSTS"] is not None:
             return None
-        ours = environ["wsgi.url_scheme"], "", get("connection"), get("upgrade"), environ["SERVER_NAME"]
-        found = self._adapters.get((app.config["SERVER_NAME"], (get("host"), *ours, environ["SERVER_PORT"])))
-        endpoint = None if found is None or "%" in path else found[1].get(path)
-        if endpoint is None or path == self.config.ready_path or not self.registry.addresses.are_unlimited:
+        endpoint = self._routing.find_known(head, environ)
+        if endpoint is None or head.path == self.config.ready_path or not self.registry.addresses.are_unlimited:
             return None
         route = _route_of(app.view_functions.get(endpoint))
-        return self._services.get(endpoint) if route is not None and route.is_straight else None
-
-    def _match(self, environ: dict[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        """Returns the endpoint and the values of the rule that Flask would choose.
-
-        A rule that is the very path is looked for once for each host: no rule goes before it, and none is ever removed.
-        """
-        adapter, known = self._adapter(environ)
-        path, method = _path(environ), environ["REQUEST_METHOD"]
-        if method == "GET" and path in known:
-            return known[path], {}
-        rule, values = adapter.match(path, method, return_rule=True)
-        if rule.rule == path and not values:
-            known[path] = rule.endpoint
-        return rule.endpoint, values
-
-    def _adapter(self, environ: dict[str, Any]) -> tuple[MapAdapter, dict[str, str]]:
-        """Flask's own adapter: SERVER_NAME, subdomains and TRUSTED_HOSTS mean here what they mean for pages.
-
-        To make one takes four times as long as to match a rule with it, and most clients ask for the same few hosts.
-        Beside it are the endpoints of paths that it has matched without values.
-        """
-        app = self.app
-        if type(app).create_url_adapter is not Flask.create_url_adapter or app.config["TRUSTED_HOSTS"] is not None:
-            return self._new_adapter(environ), {}
-        try:
-            key = (app.config["SERVER_NAME"], _read_all(environ))
-        except KeyError:  # a client of HTTP/1.0, or a server that is not ours
-            key = (app.config["SERVER_NAME"], tuple(map(environ.get, _ADAPTER_DEPENDS_ON)))
-        found = self._adapters.get(key)
-        if found is None:
-            found = self._new_adapter(environ), {}
-            if len(self._adapters) >= MAX_ADAPTERS:
-                self._adapters.clear()
-            self._adapters[key] = found
-        return found
-
-    def _new_adapter(self, environ: dict[str, Any]) -> MapAdapter:
-        adapter = self.app.create_url_adapter(self.app.request_class(environ))
-        assert adapter is not None
-        return adapter
+        if route is None or not route.is_silent or (route.request_context and self._flask.runs_something(head)):
+            return None
+        service: Service | None = self._services.get(endpoint)
+        return service
 
     def _may_be_lean(self) -> bool:
         """Whether the application has a route without a request context; else Flask alone needs to match the rule."""
@@ -230,12 +181,8 @@ class AppState:
         return TestClient(self.app)
 
 
-def _path(environ: dict[str, Any]) -> str:
-    """The path as werkzeug reads it (PEP 3333: bytes in latin-1's clothes)."""
-    path: str = environ.get("PATH_INFO", "")
-    return path if path.isascii() else path.encode("latin-1").decode(errors="replace")
-
-
 def _route_of(view: object) -> Route | None:
     route = getattr(view, "greenws_route", None)
+    if hasattr(view, "__wrapped__"):
+        return None  # a decorator stands in front of it, and says what is to be done before
     return route if isinstance(route, Route) else None

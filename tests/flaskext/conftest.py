@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 from flask import Flask, Response, got_request_exception
+from gevent import socket
 from gevent.event import Event
 
 from greenws import Connection, GreenWS
@@ -49,6 +50,28 @@ def refusal(connect: Connect) -> Callable[..., Response]:
         return response
 
     return ask
+
+
+def handshake(app: Flask, path: str, cookie: str = "") -> tuple[bytes, bytes]:
+    """Upgrades by hand. Returns the head of the response and what came right behind it."""
+    client = app.extensions["greenws"].test_client()
+    ours, theirs = socket.socketpair()
+    client._server.on_connect(theirs.detach(), ("127.0.0.1", 1))
+    with ours:
+        ours.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{cookie}\r\n".encode()
+        )
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = ours.recv(65536)
+            assert more, data
+            data += more
+        ours.sendall(b"\x88\x80\0\0\0\0")
+        while more := ours.recv(65536):
+            data += more
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head, rest
 
 
 class Reports:

@@ -160,10 +160,10 @@ def test_a_host_that_is_not_trusted_is_refused_also_behind_one_that_is(app, open
 
 
 def test_only_so_many_hosts_are_kept(app, opened, connect, monkeypatch):
-    monkeypatch.setattr("greenws.flaskext.state.MAX_ADAPTERS", 3)
+    monkeypatch.setattr("greenws.flaskext.routing.MAX_ADAPTERS", 3)
     for number in range(8):
         with connect("/door/front", host=f"host{number}.test"):
-            assert len(app.extensions["greenws"]._adapters) <= 3
+            assert len(app.extensions["greenws"]._routing._kept) <= 3
 
 
 def test_a_path_beyond_ascii_is_matched_as_utf_8(app, opened, connect):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gevent
 import pytest
-from flask import Flask, Response, abort, flash, g, jsonify, make_response, redirect, request, session
+from flask import Response, abort, flash, g, jsonify, make_response, redirect, request, session
 
 from greenws import ConnectionClosed, Endpoint
+from tests.flaskext.conftest import handshake
 
 
 @pytest.fixture(params=["event", "blocking"])
@@ -188,28 +189,6 @@ def test_the_request_is_there_while_opening(app, opened, connect):
         "url": "http://localhost/door?q=1",
         "g": "ann",
     }
-
-
-def handshake(app: Flask, path: str, cookie: str = "") -> tuple[bytes, bytes]:
-    """Upgrades by hand. Returns the head of the response and what came right behind it."""
-    client = app.extensions["greenws"].test_client()
-    ours, theirs = gevent.socket.socketpair()
-    client._server.on_connect(theirs.detach(), ("127.0.0.1", 1))
-    with ours:
-        ours.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{cookie}\r\n".encode()
-        )
-        data = b""
-        while b"\r\n\r\n" not in data:
-            more = ours.recv(65536)
-            assert more, data
-            data += more
-        ours.sendall(b"\x88\x80\0\0\0\0")
-        while more := ours.recv(65536):
-            data += more
-    head, _, rest = data.partition(b"\r\n\r\n")
-    return head, rest
 
 
 def test_headers_cookies_and_session_leave_with_the_101(app, opened):

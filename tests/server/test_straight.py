@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import wraps
+
 import gevent
 import pytest
-from flask import Flask, Response
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSessionInterface
 from gevent import socket
 
 from greenws import Endpoint, GreenWS
+from greenws.flaskext import dispatch
 from greenws.server import WSGIServer, wsgi
 from greenws.server.wsgi import WSGIHandler
 
@@ -126,9 +130,50 @@ def test_a_query_is_not_the_path(serve):
     assert site.asked == 1
 
 
-@pytest.mark.parametrize("path", [b"/flask", b"/view", b"/room/lobby", b"/le%61n"])
+@pytest.mark.parametrize("path", [b"/view", b"/room/lobby", b"/le%61n"])
 def test_other_routes_ask_each_time(serve, path):
     assert not is_straight(serve(), path)
+
+
+def test_so_does_a_route_through_flask_when_nothing_would_run_there(serve):
+    assert is_straight(serve(), b"/flask", b"Cookie: other=1")
+
+
+HOOKS = {
+    "before_request": lambda app: app.before_request_funcs[None].append(lambda: None),
+    "of a blueprint": lambda app: app.before_request_funcs["blueprint"].append(lambda: None),
+    "after_request": lambda app: app.after_request_funcs[None].append(lambda response: response),
+    "teardown_request": lambda app: app.teardown_request_funcs[None].append(lambda error: None),
+    "teardown_appcontext": lambda app: app.teardown_appcontext_funcs.append(lambda error: None),
+    "url_value_preprocessor": lambda app: app.url_value_preprocessors[None].append(lambda endpoint, values: None),
+    "session_interface": lambda app: setattr(app, "session_interface", SecureCookieSessionInterface()),
+    "request_class": lambda app: setattr(app, "request_class", Request),
+    "preprocess_request": lambda app: setattr(app, "preprocess_request", lambda: None),
+    "a subclass": lambda app: setattr(app, "__class__", type("Own", (Flask,), {})),
+    "a decorator": lambda app: app.view_functions.update(flask=wraps(view := app.view_functions["flask"])(view)),
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_whatever_would_run_in_flask_is_asked_each_time(serve, app, hook):
+    site = serve()
+    assert is_straight(site, b"/flask")
+    HOOKS[hook](app)
+    assert not is_straight(site, b"/flask")
+
+
+def test_whoever_listens_to_a_signal_is_told_each_time(serve, app):
+    site = serve()
+    assert is_straight(site, b"/flask")
+    for signal in dispatch._SIGNALS:
+        told = []
+        with signal.connected_to(lambda sender, told=told, **extra: told.append(sender), app):
+            assert not is_straight(site, b"/flask")
+        assert told == [app, app]
+
+
+def test_a_session_is_opened_each_time(serve):
+    assert not is_straight(serve(), b"/flask", b"Cookie: other=1; session=abc")
 
 
 def test_a_route_with_on_open_asks_each_time(serve):

@@ -1,0 +1,216 @@
+"""The way of an upgrade through Flask, beside the one that Flask itself goes."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask, Response, g, got_request_exception, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
+
+from greenws import Endpoint, GreenWS
+from greenws.flaskext import dispatch
+from greenws.flaskext.dispatch import KeptSessions
+from greenws.flaskext.route import UpgradeResponse
+from tests.flaskext.conftest import handshake
+
+
+def make(seen):
+    """An application that notes all that its hooks can see."""
+    app = Flask("application.seen")  # its logger is switched off
+    app.secret_key = "a key for tests"
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    ws = GreenWS(app)
+
+    class Door(Endpoint):
+        def on_open(self, conn, **values):
+            seen.append(("view", values, request.args.to_dict(), g.number))
+
+    class Fail(Endpoint):
+        def on_open(self, conn):
+            raise KeyError("on purpose")
+
+    ws.route("/door", endpoint="door")(Door)
+    ws.route("/room/<int:name>", endpoint="room")(Door)
+    ws.route("/hall/", endpoint="hall")(Door)
+    ws.route("/fail", endpoint="fail")(Fail)
+
+    @app.before_request
+    def before():
+        g.number = len(seen)
+        session["last"] = request.path
+        rule = request.url_rule and request.url_rule.rule
+        seen.append((rule, request.endpoint, request.view_args, request.host, request.full_path, request.is_secure))
+        seen.append((url_for("room", name=7), url_for("door", _external=True), repr(request.routing_exception)))
+        if "refuse" in request.args:
+            return "no", 403
+        return None
+
+    @app.after_request
+    def after(response):
+        seen.append((response.status, session.get("last")))
+        response.headers["X-Number"] = str(g.number)
+        return response
+
+    app.teardown_request(lambda error: seen.append(("request", repr(error))))
+    app.teardown_appcontext(lambda error: seen.append(("app", g.number)))
+    return app
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/door", 101),
+        ("/door?a=b&c=%C3%A9", 101),
+        ("/%64oor", 101),
+        ("/door?refuse", 403),
+        ("/door/", 404),
+        ("//door", 101),
+        ("/room/5?x=1", 101),
+        ("/room/five", 404),
+        ("/hall/", 101),
+        ("/hall?x=1", 308),
+        ("/fail", 500),
+        ("/nowhere", 404),
+    ],
+)
+def test_hooks_and_peers_see_the_same(path, status, monkeypatch):
+    ours, flasks = [], []
+    for seen, knows in ((ours, True), (flasks, False)):
+        assert dispatch._KNOWS_CONTEXT or not knows
+        monkeypatch.setattr(dispatch, "_KNOWS_CONTEXT", knows)
+        app = make(seen)
+        app.logger.disabled = True
+        errors = []
+        note = got_request_exception.connect(
+            lambda sender, exception, errors=errors: errors.append(repr(exception)), app
+        )
+        for _ in range(2):  # the first looks for the rule, the second knows it
+            head, body = handshake(app, path)
+            lines = [line for line in head.decode().split("\r\n") if not line.startswith("Set-Cookie: session=")]
+            seen.append((lines, len(head), body, errors))
+        del note
+    assert ours == flasks
+    assert ours[-1][0][0].startswith(f"HTTP/1.1 {status} ")
+
+
+def test_each_request_has_an_adapter_of_its_own(app, ws, connect):
+    found = []
+
+    @ws.route("/door")
+    class Door(Endpoint):
+        def on_open(self, conn):
+            found.append(request_adapter())
+
+    for query in ("a=1", "b=2"):
+        with connect(f"/door?{query}"):
+            pass
+    first, second = found
+    assert first is not second
+    assert (first.query_args, second.query_args) == ("a=1", "b=2")
+
+
+def request_adapter():
+    from flask.globals import request_ctx
+
+    return request_ctx.url_adapter
+
+
+def test_nothing_of_one_101_is_in_another():
+    first, second = UpgradeResponse([("Upgrade", "websocket")]), UpgradeResponse([])
+    plain = Response(status=101)
+    assert vars(first).keys() == vars(plain).keys()
+    for name, value in vars(first).items():
+        assert value is not vars(second)[name] or isinstance(value, (str, int, type(None))), name
+    assert (first.status, first.status_code, first.get_data()) == (plain.status, 101, b"")
+
+
+def test_a_middleware_below_us_is_asked(app):
+    inner, paths = app.wsgi_app, []
+
+    def middleware(environ, start_response):
+        paths.append(environ["PATH_INFO"])
+        return inner(environ, start_response)
+
+    app.wsgi_app = middleware
+    GreenWS(app).route("/door", endpoint="door")(Endpoint)
+    assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+    assert paths == ["/door"]
+
+
+def test_a_request_context_of_ones_own_is_made():
+    made = []
+
+    class Own(Flask):
+        def request_context(self, environ):
+            made.append(environ["PATH_INFO"])
+            return super().request_context(environ)
+
+    app = Own("application")
+    GreenWS(app).route("/door", endpoint="door")(Endpoint)
+    assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+    assert made == ["/door"]
+
+
+def test_a_decorator_in_front_of_a_lean_view_is_not_passed_by(app, ws, refusal):
+    from functools import wraps
+
+    ws.route("/lean", endpoint="lean", request_context=False)(Endpoint)
+    view = app.view_functions["lean"]
+
+    @wraps(view)
+    def no_entry(**values):
+        return "no", 401
+
+    app.view_functions["lean"] = no_entry
+    assert refusal("/lean").status_code == 401
+
+
+class TestKeptSessions:
+    """The serializer is kept, and is the one that Flask would make."""
+
+    @pytest.fixture
+    def app(self):
+        app = Flask("application")
+        app.secret_key = "first"
+        GreenWS(app)
+        return app
+
+    @staticmethod
+    def flasks(app):
+        return SecureCookieSessionInterface().get_signing_serializer(app)
+
+    def test_it_is_kept(self, app):
+        assert type(app.session_interface) is KeptSessions
+        assert app.session_interface.get_signing_serializer(app) is app.session_interface.get_signing_serializer(app)
+
+    def test_it_reads_and_writes_what_flasks_does(self, app):
+        ours = app.session_interface.get_signing_serializer(app)
+        assert self.flasks(app).loads(ours.dumps({"a": 1})) == {"a": 1}
+        assert ours.loads(self.flasks(app).dumps({"a": 1})) == {"a": 1}
+
+    def test_a_new_key_counts_at_once(self, app):
+        before = app.session_interface.get_signing_serializer(app).dumps({"a": 1})
+        app.secret_key = "second"
+        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
+        app.config["SECRET_KEY_FALLBACKS"] = ["first"]
+        assert app.session_interface.get_signing_serializer(app).loads(before) == {"a": 1}
+        app.config["SECRET_KEY_FALLBACKS"].clear()
+        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
+
+    def test_there_is_none_without_a_key(self, app):
+        app.secret_key = None
+        assert app.session_interface.get_signing_serializer(app) is None
+
+    def test_another_salt_counts_at_once(self, app):
+        before = app.session_interface.get_signing_serializer(app).dumps({"a": 1})
+        app.session_interface.salt = "another"
+        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
+
+    @pytest.mark.parametrize("is_subclass", [True, False])
+    def test_sessions_of_ones_own_are_left_alone(self, is_subclass):
+        app = Flask("application")
+        app.session_interface = own = type("Own", (SecureCookieSessionInterface,), {})()
+        if not is_subclass:
+            app.session_interface = own = SecureCookieSessionInterface()
+            own.salt = "own"
+        GreenWS(app)
+        assert app.session_interface is own
