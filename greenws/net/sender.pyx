@@ -21,7 +21,7 @@ from greenws.net.reactor cimport current_greenlet, run_greenlet
 from greenws.net.stream cimport Outbox, Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.frames cimport write_header
-from greenws.protocol.mask cimport xor
+from greenws.protocol.mask cimport xor_into
 
 from greenws.net.heartbeat import Rhythm
 from greenws.net.wheel import TICK
@@ -171,8 +171,7 @@ cdef class Sender(Stream):
         if size > MASKED:
             large = PyByteArray_FromStringAndSize(NULL, size)
             masked = <unsigned char*> PyByteArray_AS_STRING(large)
-        memcpy(masked, payload, size)
-        xor(masked, size, key, 0)
+        xor_into(masked, <const unsigned char*> payload, size, key)
         return self.write(<const unsigned char*> <char*> head, n, <char*> masked, size)
 
     cdef bytes deflated(self, const char* data, Py_ssize_t size, object compress):

@@ -1,4 +1,4 @@
-"""Masking of payloads, in place (RFC 6455 §5.3): the readable twin of mask.pyx.
+"""Masking of payloads (RFC 6455 §5.3): the readable twin of mask.pyx.
 
 The key is the four masking bytes as one big-endian number. Nothing here checks its arguments: a caller has already
 made sure that ``0 <= start <= stop <= len(buffer)``.
@@ -15,6 +15,13 @@ def apply(buffer: bytearray, start: int, stop: int, key: int, offset: int) -> No
     pattern = (key.to_bytes(4, "big") * (size // 4 + 2))[offset & 3 : (offset & 3) + size]
     masked = int.from_bytes(buffer[start:stop], "big") ^ int.from_bytes(pattern, "big")
     buffer[start:stop] = masked.to_bytes(size, "big")
+
+
+def unmasked(buffer: bytearray, start: int, stop: int, key: int) -> bytes:
+    """Returns a whole payload as bytes, XORed with the key on the way."""
+    payload = bytearray(buffer[start:stop])
+    apply(payload, 0, len(payload), key, 0)
+    return bytes(payload)
 
 
 def text(buffer: bytearray, start: int, stop: int) -> str:

@@ -98,7 +98,7 @@ class MessageDecoder:
         """Gives ``buffer[start:stop]``. It must stay as it is until ``next`` says None; no feed may come before that.
 
         To stop earlier, keep what is behind ``consumed`` and feed it again, even if that is nothing: the decoder may
-        have more to give. Payloads are unmasked in place.
+        have more to give. Text is unmasked in place.
         """
         self._buffer = buffer
         self._at = start
@@ -200,9 +200,9 @@ class MessageDecoder:
         start = self._at
         stop = start + self._left
         self._at = stop
-        mask.apply(self._buffer, start, stop, self._header.key, 0)
         if self._header.opcode == 2:
-            return mask.data(self._buffer, start, stop)
+            return mask.unmasked(self._buffer, start, stop, self._header.key)
+        mask.apply(self._buffer, start, stop, self._header.key, 0)
         try:
             return mask.text(self._buffer, start, stop)
         except UnicodeDecodeError:

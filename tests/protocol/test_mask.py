@@ -100,6 +100,16 @@ def test_both_builds_read_the_same_text(payload: bytes, before: int) -> None:
         assert found == expected
 
 
+@given(st.binary(max_size=100), st.integers(0, 5), st.integers(0, 0xFFFFFFFF))
+def test_unmasks_a_copy(payload: bytes, before: int, key: int) -> None:
+    for codec in BUILDS:
+        buffer = bytearray(bytes(before) + payload + b"\x80")
+        found = codec.mask.unmasked(buffer, before, before + len(payload), key)
+        assert buffer == bytes(before) + payload + b"\x80"
+        codec.mask.apply(buffer, before, before + len(payload), key, 0)
+        assert (type(found), found) == (bytes, bytes(buffer[before : before + len(payload)]))
+
+
 def test_returns_a_slice_as_bytes(codec: SimpleNamespace) -> None:
     buffer = bytearray(range(20))
     for start, stop in ((0, 0), (0, 20), (3, 7), (20, 20)):
