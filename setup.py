@@ -29,6 +29,7 @@ SOURCES = [
     "greenws/protocol/mask.pyx",
     "greenws/protocol/messages.py",
     "greenws/net/accept.pyx",
+    "greenws/net/broadcast.py",
     "greenws/net/closing.pyx",
     "greenws/net/connection.pyx",
     "greenws/net/control.pyx",

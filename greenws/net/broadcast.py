@@ -1,4 +1,4 @@
-"""One message to many connections."""
+"""One message to many connections. Ordinary Python; broadcast.pxd types it for the compiler."""
 
 from __future__ import annotations
 

@@ -45,3 +45,5 @@ cdef class Sender(Stream):
     cdef int _over_the_mark(self) except -1
     cdef int _too_slow(self, int policy) except -1
     cdef int wake_writers(self) except -1
+
+cpdef int offer(Sender connection, bytes frame, str policy, bytes payload=*) except -1

@@ -365,9 +365,11 @@ cpdef bytes as_bytes(object message):
 cdef dict POLICIES = {"close": CLOSE_POLICY, "drop": DROP_POLICY, "latest": LATEST_POLICY}
 
 
-def offer(Sender connection not None, bytes frame not None, str policy not None, bytes payload=None):
+cpdef int offer(Sender connection, bytes frame, str policy, bytes payload=None) except -1:
     """Queues a whole frame without waiting: 1 when the peer will get it, 0 when not, 2 when it reads too slowly.
 
     With a payload it is deflated in the connection's own context; the frame, with the same payload, is what may wait undeflated.
     """
+    if connection is None or frame is None:
+        raise TypeError("offer wants a connection and a frame")
     return connection.offer(frame, POLICIES[policy], payload)
