@@ -7,7 +7,7 @@ import pytest
 from flask import abort, request, session
 from gevent.event import Event
 
-from greenws import ConnectionClosed, StateError
+from greenws import ConnectionClosed, GreenWS, StateError
 
 
 def end_of(peer):
@@ -114,6 +114,29 @@ def test_the_first_use_may_be_each_of_its_methods(ws, connect):
             if use in ("receive", "iterate"):
                 peer.send(use)
             assert peer.receive(5).strip('"') == use
+
+
+def test_to_wait_for_the_end_is_a_use(route, connect):
+    @route
+    def view(conn):
+        conn.wait_closed(0)
+        return "too late to refuse", 403
+
+    with connect("/view") as peer:
+        assert end_of(peer) == (1000, "")
+
+
+def test_a_view_that_does_something_else_lets_its_peer_in_after_handshake_timeout(app):
+    may_go_on = Event()
+
+    @GreenWS(app, handshake_timeout=0.1).route("/view")
+    def view(conn):
+        may_go_on.wait(5)
+        conn.send("late")
+
+    with app.extensions["greenws"].test_client().connect("/view") as peer:
+        may_go_on.set()
+        assert peer.receive(5) == "late"
 
 
 def test_request_and_session_work_until_the_first_use(app, ws, connect):
