@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 
 from greenws import Compression, Config, ConnectionClosed
 from greenws.flaskext.testing import TestClient, UpgradeRefused
@@ -94,8 +94,10 @@ def check_compressed(app: Flask, client: Any) -> None:
 
 
 def check_proxied(app: Flask, client: Any) -> None:
+    app.add_url_rule("/host", view_func=lambda: request.host)
     with client.connect("/address", headers={"X-Forwarded-For": "1.1.1.1, 2.2.2.2"}) as peer:
         assert peer.receive(timeout=5) == "2.2.2.2"
+    assert app.test_client().get("/host", headers={"X-Forwarded-Host": "not.ours"}).text == "localhost"
 
 
 def check_ready(app: Flask, client: Any) -> None:
