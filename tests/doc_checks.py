@@ -121,6 +121,19 @@ def check_files(app: Flask, client: Any) -> None:
         assert peer.receive(timeout=5).splitlines() == [str(number) for number in range(1000)]
 
 
+def check_relay(app: Flask, client: Any) -> None:
+    with client.connect("/relay") as one, client.connect("/relay") as other:
+        one.send("hi")
+        assert [peer.receive(timeout=5) for peer in (one, other)] == ["hi"] * 2
+
+
+def check_chat_without_its_relay(app: Flask, client: Any) -> None:
+    app.extensions["greenws"].readiness.is_warm = True  # so that nothing looks for one; test_chat.py has it
+    with client.connect("/chat") as peer:
+        peer.send("hi")
+        assert peer.receive(timeout=5) == "Nobody can be reached just now."
+
+
 def check_gateway(app: Flask, client: Any) -> None:
     assert app.test_client().get("/ready").status_code == 503  # there is no upstream; test_gateway.py has one
     assert not app.extensions["greenws"].is_ready
@@ -171,4 +184,6 @@ CHECKS: dict[str, Callable[[Flask, Any], None]] = {
     "docs/quickstart.md:members.py": check_members,
     "docs/streams.md:files.py": check_files,
     "docs/testing.md:app.py": check_talk,
+    "docs/workers.md:chat.py": check_chat_without_its_relay,
+    "docs/workers.md:relay.py": check_relay,
 }
