@@ -22,7 +22,8 @@ def main() -> None:
 
 @main.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-    epilog="All other options of gunicorn work too, its configuration file included: see `gunicorn --help`.",
+    epilog="gunicorn's other options work too, its configuration file included: see `gunicorn --help`. Without effect "
+    "are those about reading a request: its limits, --keep-alive, --proxy-protocol and --forwarded-allow-ips.",
 )
 @click.argument("application", metavar="MODULE:APP")
 @click.option(
