@@ -164,7 +164,7 @@ $(VENV)/.fuzz: $(VENV)/.dev
 differential: setup ## COUNT=1000000 streams, read by us, websockets and wsproto
 	@nice -n 10 $(bin)/python -m tests.interop.differential.run $(COUNT)
 
-mutants: $(VENV)/.mutation ## faults in greenws/protocol, which its tests must notice: half an hour (ARGS="frames --sample 50")
+mutants: $(VENV)/.mutation ## faults in greenws/protocol, which its tests must notice: over an hour (ARGS="frames --sample 50")
 	@nice -n 10 $(bin)/python -m tests.mutation.run $(ARGS)
 
 $(VENV)/.mutation: $(VENV)/.dev

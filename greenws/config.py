@@ -112,7 +112,8 @@ class Config:
         max_address_connections: the most live connections of one address; more are answered 429.
         max_address_rate: the most new connections of one address in a second, on average; more are answered 429.
         max_line_size, max_headers, max_head_size: of an HTTP head; answered 414, 431 and 431.
-        handshake_timeout: from accept to a whole request head; then 408.
+        handshake_timeout: from accept to a whole request head; then 408. From a view's begin to the first use of its
+            connection; then that is opened without.
         message_timeout: from the first to the last byte of one message, or without progress in a stream; then 1008.
         idle_timeout: without any message in either direction; then 1001.
         close_timeout: from our Close to the peer's; then the descriptor is closed without it.
