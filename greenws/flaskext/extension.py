@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -123,6 +124,8 @@ class GreenWS:
             if name in settings and not isinstance(settings[name], str):
                 settings[name] = tuple(settings[name])
         Config().replace(**settings)  # a wrong setting fails here, where it was written
+        for name in {field.name for field in fields(Config)} & options.keys():
+            raise ConfigError(f"{name} is a setting of the application and not of a route: GreenWS(app, {name}=…)")
 
         def decorate(target: Target) -> Target:
             route = Route(_instance(target), settings, request_context)

@@ -72,7 +72,6 @@ def test_it_never_overflows():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_hundred_attempts_are_on_average_less_than_one_a_second(seed):
-    """HARDENING P9."""
     backoff = Backoff(random=random.Random(seed).random)
     moments = list(itertools.accumulate(backoff.delay_after_close(1013) for _ in range(100)))
     assert all(count <= 1 + moment for count, moment in enumerate(moments, 1))

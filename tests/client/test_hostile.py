@@ -1,4 +1,4 @@
-"""Servers that mean no good, on real sockets: HARDENING P1 to P8."""
+"""Servers that mean no good, on real sockets."""
 
 from __future__ import annotations
 

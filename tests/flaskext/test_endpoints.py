@@ -258,7 +258,7 @@ def test_messages_of_one_connection_neither_overlap_nor_reorder(ws, connect):
 
 
 def test_messages_that_arrive_while_opening_wait_for_it(app, ws, connect):
-    """A client may send right behind its handshake (HARDENING H35)."""
+    """A client may send right behind its handshake."""
     log = []
 
     @ws.route("/echo")

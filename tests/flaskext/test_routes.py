@@ -235,6 +235,11 @@ def test_a_setting_that_cannot_work_fails_where_it_is_written(ws, options):
         ws.route("/", **options)
 
 
+def test_a_setting_of_the_application_is_none_of_a_route(ws):
+    with pytest.raises(ConfigError, match=r"GreenWS\(app, idle_timeout=…\)"):
+        ws.route("/", idle_timeout=3)
+
+
 def test_the_decorator_returns_what_it_was_given(ws):
     assert ws.route("/a")(echo) is echo
     assert ws.route("/b")(Echo) is Echo

@@ -1,4 +1,4 @@
-"""The phases of an upgrade: before it, at it, and how each may refuse (DESIGN §5)."""
+"""The phases of an upgrade: before it, at it, and how each may refuse."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def test_a_flood_stops_its_sender_while_the_handler_is_behind_and_then_goes_on(n
 
 
 def test_a_flood_of_pings_to_a_peer_that_does_not_read_is_bounded(net):
-    """HARDENING W25 and F11: the pongs must not pile up, and what comes behind the limit is thrown away."""
+    """The pongs must not pile up, and what comes behind the limit is thrown away."""
     server, peer = net.bare(net.service(), SMALL)
     for _ in range(20_000):
         peer.send(9, b"x" * 125)

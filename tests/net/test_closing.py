@@ -263,7 +263,6 @@ def test_sending_to_a_lost_peer_raises_before_the_loop_has_noticed(net):
 
 
 def test_after_the_close_of_the_peer_nothing_more_is_read(net):
-    """HARDENING W21 to W23."""
     server, peer = net.bare()
     peer.socket.sendall(
         b"\x88\x80\0\0\0\0"

@@ -173,7 +173,7 @@ def of_one_second(first: int, step: int = 1) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(("first", "step"), [(1, 1), (12345, 1), (2**40, 1), (1, 2)])
 @pytest.mark.parametrize("interval", [(5.0, 30.0), 20.0, (5.0, 25.0)])
 def test_ten_thousand_connections_of_one_second_never_ping_in_one_burst(first, step, interval):
-    """HARDENING F12: the most in any 100 ms is at most twice the mean, while the intervals adapt and afterwards."""
+    """The most in any 100 ms is at most twice the mean, while the intervals adapt and afterwards."""
     lives = run(Rhythm(interval, 20.0), of_one_second(first, step), 3000, prompt)
     assert most_in_a_tick(lives, 1010, 2910) <= 2
     assert all(life.died is None for life in lives)

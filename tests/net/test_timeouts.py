@@ -76,7 +76,7 @@ def test_a_peer_that_answers_no_ping_is_lost_with_1006(net):
 
 
 def test_an_answer_that_lies_in_the_kernel_counts_whatever_the_clock_says(net):
-    """HARDENING F13: the hub stood still, so we did not read. Here the test itself is what keeps it from it."""
+    """The hub stood still, so we did not read. Here the test itself is what keeps it from it."""
     server, peer = net.bare(net.service(ping_interval=0.1, ping_timeout=0.3))
     opcode, payload = peer.frame()
     assert opcode == 9
@@ -107,7 +107,6 @@ def test_any_byte_of_the_peer_counts_as_life(net):
 
 
 def test_a_message_that_is_never_finished_is_1008(net):
-    """HARDENING W19."""
     server, peer = net.bare(net.service(message_timeout=0.2))
     peer.socket.sendall(b"\x81\x85\0\0\0\0he")
     opcode, payload = peer.frame()

@@ -202,7 +202,7 @@ def test_a_cancelled_last_item_stops_the_timer(loop, wheel):
 
 @pytest.mark.parametrize("freeze", [0.5, 5, 60, 3600, 86400])
 def test_while_the_hub_is_frozen_no_deadline_comes_nearer_than_half_a_second(loop, wheel, freeze):
-    """HARDENING F13: a frozen server must not take its healthy peers for dead."""
+    """A frozen server must not take its healthy peers for dead."""
     items = {delay: Item() for delay in (0.6, 1, 5, 20)}
     for delay, item in items.items():
         wheel.schedule(item, delay)

@@ -188,7 +188,7 @@ def test_start_response_errors_are_500_and_the_server_goes_on(site):
 
 @pytest.mark.slow
 def test_half_a_head_is_answered_408_at_the_deadline(site):
-    """HARDENING H36: one deadline for the whole head, however the bytes drip."""
+    """One deadline for the whole head, however the bytes drip."""
     site.server.stop(1)
     site.start(config=Config(handshake_timeout=0.3))
     client = site.client()

@@ -238,6 +238,5 @@ print("ok")
 
 @pytest.mark.slow
 def test_when_descriptors_run_out_it_waits_and_serves_those_it_has():
-    """HARDENING F8."""
     done = subprocess.run([sys.executable, "-c", EXHAUSTION], capture_output=True, text=True, timeout=25)
     assert done.stdout == "ok\n", done.stdout + done.stderr

@@ -37,7 +37,6 @@ def test_it_upgrades_and_echoes(site, path):
 
 
 def test_frames_behind_the_handshake_are_handled_in_order(site, path):
-    """HARDENING H35."""
     client = site.start().client()
     client.send(upgrade_request(path) + HELLO + b"\x82\x82\0\0\0\0hi" + CLOSE)
     assert client.head()[0] == 101
@@ -69,7 +68,6 @@ def test_a_kept_alive_connection_may_upgrade(site, path):
 
 @pytest.mark.parametrize("end", [CLOSE, b"\x83\x80\0\0\0\0", b""], ids=["closed", "failed", "open"])
 def test_after_an_upgrade_a_connection_is_never_http_again(site, path, end):
-    """HARDENING W22."""
     client = site.start().client()
     client.send(upgrade_request(path))
     assert client.head()[0] == 101
@@ -174,7 +172,6 @@ def test_an_upgrade_that_is_refused_closes_the_connection(site, path, headers, s
 
 
 def test_x_forwarded_for_with_an_underscore_is_dropped(site):
-    """HARDENING H37, H38."""
     seen = []
 
     def application(environ, start_response):
