@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from operator import attrgetter, is_
 from typing import Any
 
 from flask import (
@@ -24,13 +25,28 @@ from flask.sessions import SecureCookieSessionInterface
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.exceptions import HTTPException
 
-from greenws.flaskext.routing import Routing
+from greenws.flaskext.routing import Routing, is_flasks
 from greenws.protocol.http import RequestHead
 
 # Flask 3.1 keeps a request's session there. What another version has instead, it is asked to make itself.
 _KNOWS_CONTEXT = isinstance(vars(RequestContext).get("session"), property)
 # Methods, and classes of which Flask makes an object. A new application has none of its own.
 _FLASKS = frozenset(name for name in dir(Flask) if callable(getattr(Flask, name))) - {"wsgi_app"}
+# What of Flask's class runs for each request, beside what it does first: tools that watch or guard put theirs there.
+_find_steps = attrgetter(
+    "full_dispatch_request",
+    "preprocess_request",
+    "dispatch_request",
+    "ensure_sync",
+    "finalize_request",
+    "make_response",
+    "process_response",
+    "app_context",
+    "do_teardown_request",
+    "do_teardown_appcontext",
+)
+_STEPS = _find_steps(Flask)
+_HAS_STEPS = all(map(is_flasks, _STEPS))
 # Sent for each request, in this order.
 _SIGNALS = (
     appcontext_pushed,
@@ -63,7 +79,7 @@ class Dispatcher:
         return (
             _KNOWS_CONTEXT
             and getattr(wsgi_app, "__self__", None) is app
-            and all(map(_is_flasks, (wsgi_app, app.request_context, app.create_url_adapter)))
+            and all(map(is_flasks, (wsgi_app, app.request_context, app.create_url_adapter)))
         )
 
     def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -102,17 +118,13 @@ class Dispatcher:
             type(app) is not Flask
             or not self.is_free
             or not _FLASKS.isdisjoint(vars(app))
+            or not (_HAS_STEPS and all(map(is_, _find_steps(Flask), _STEPS)))
             or any(any(functions.values()) for functions in hooks)
             or bool(app.teardown_appcontext_funcs)
             or any(signal.receivers for signal in _SIGNALS)
             or type(app.session_interface) is not KeptSessions
             or app.config["SESSION_COOKIE_NAME"] in (head.get("cookie") or "")
         )
-
-
-def _is_flasks(method: Any) -> bool:
-    function = getattr(method, "__func__", None)
-    return getattr(function, "__module__", "") == "flask.app" and not hasattr(function, "__wrapped__")
 
 
 class _Context(RequestContext):
@@ -124,13 +136,17 @@ class _Context(RequestContext):
         self.request.json_module = app.json
         self.url_adapter = None
         try:
-            self.url_adapter = routing.bind(environ)
+            self.url_adapter = routing.bind(environ, self.request)
         except HTTPException as error:
             self.request.routing_exception = error
         self.flashes = None
         self._session = None
         self._after_request_functions = []
         self._cv_tokens = []
+
+    def copy(self) -> RequestContext:
+        """As Flask's, for a greenlet that outlives the request."""
+        return RequestContext(self.app, self.request.environ, self.request, self._session)
 
 
 class KeptSessions(SecureCookieSessionInterface):

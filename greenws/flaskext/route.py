@@ -40,7 +40,7 @@ class Route:
 
     def defines(self, handler: str) -> bool:
         """Whether the endpoint has a handler of its own; for the empty one of the base no context needs to be made."""
-        return getattr(type(self.target), handler) is not getattr(Endpoint, handler)
+        return getattr(getattr(self.target, handler), "__func__", None) is not getattr(Endpoint, handler)
 
     @property
     def is_silent(self) -> bool:

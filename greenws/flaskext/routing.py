@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
+from types import FunctionType, MethodType
 from typing import Any
 
-from flask import Flask
+from flask import Flask, Request
 from werkzeug.routing import MapAdapter, Rule
 
 from greenws.protocol.http import RequestHead
@@ -56,22 +57,26 @@ class Routing:
         self._app = app
         self._kept: dict[tuple[Any, ...], dict[str, Any]] = {}
 
-    def bind(self, environ: dict[str, Any]) -> MapAdapter:
+    def bind(self, environ: dict[str, Any], request: Request | None = None) -> MapAdapter:
         """Returns what Flask's ``create_url_adapter`` does for this request.
+
+        Args:
+            environ: of the request.
+            request: made of it; it is told the hosts that are trusted. None where nobody will see it.
 
         Raises:
             HTTPException: the request's host is none, or not one that is trusted.
         """
         app = self._app
-        if type(app).create_url_adapter is not Flask.create_url_adapter or app.config["TRUSTED_HOSTS"] is not None:
-            return self._make(environ)
+        if app.config.get("TRUSTED_HOSTS") is not None or not is_flasks(app.create_url_adapter):
+            return self._make(environ, request)
         try:
             key = (app.config["SERVER_NAME"], _read_all(environ))
         except KeyError:  # a client of HTTP/1.0, or a server that is not ours
             key = (app.config["SERVER_NAME"], tuple(map(environ.get, _ADAPTER_DEPENDS_ON)))
         kept = self._kept.get(key)
         if kept is None:
-            kept = {**vars(self._make(environ)), "known": {}}
+            kept = {**vars(self._make(environ, request)), "known": {}}
             if len(self._kept) >= MAX_ADAPTERS:
                 self._kept.clear()
             self._kept[key] = kept
@@ -82,8 +87,8 @@ class Routing:
         adapter.default_method = environ["REQUEST_METHOD"]
         return adapter
 
-    def _make(self, environ: dict[str, Any]) -> MapAdapter:
-        adapter = self._app.create_url_adapter(self._app.request_class(environ))
+    def _make(self, environ: dict[str, Any], request: Request | None) -> MapAdapter:
+        adapter = self._app.create_url_adapter(request or self._app.request_class(environ))
         assert adapter is not None
         return adapter
 
@@ -101,6 +106,15 @@ class Routing:
             return None
         rule = kept["known"].get(path)
         return None if rule is None else str(rule.endpoint)
+
+
+def is_flasks(method: Any) -> bool:
+    """Whether a method, of an application or of its class, is Flask's own: nobody overrides, replaces or wraps it."""
+    function = method.__func__ if type(method) is MethodType else method
+    # A wrapper may pass itself off as what it wraps, but for its type.
+    return (
+        type(function) is FunctionType and function.__module__ == "flask.app" and not hasattr(function, "__wrapped__")
+    )
 
 
 def _decode(text: str) -> str:

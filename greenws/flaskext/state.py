@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, got_request_exception, request
-from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing.exceptions import RoutingException, WebsocketMismatch
+from werkzeug.routing.exceptions import WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
 from greenws.flaskext.dispatch import Dispatcher, keep_sessions
 from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
-from greenws.flaskext.routing import Routing
+from greenws.flaskext.routing import Routing, is_flasks
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -121,7 +120,7 @@ class AppState:
             try:
                 rule, values = self._routing.bind(environ).match(return_rule=True)
                 route = _route_of(self.app.view_functions.get(rule.endpoint))
-            except (HTTPException, RoutingException):
+            except Exception:  # no rule, or a converter that wants an app context
                 route = None  # Flask answers, with its error handlers
             if route is not None and not route.request_context:
                 service = self._service(route, rule.endpoint)
@@ -137,9 +136,9 @@ class AppState:
             environ: what the server would give it with each request.
         """
         app = self.app
-        if application is not app or app.wsgi_app is not self or type(app).__call__ is not Flask.__call__:
+        if application is not app or app.wsgi_app is not self or not is_flasks(app.__call__):
             return None  # there is a middleware
-        if self.metrics is not None or not self.readiness.is_warm or app.config["TRUSTED_HOSTS"] is not None:
+        if self.metrics is not None or not self.readiness.is_warm or app.config.get("TRUSTED_HOSTS") is not None:
             return None
         endpoint = self._routing.find_known(head, environ)
         if endpoint is None or head.path == self.config.ready_path or not self.registry.addresses.are_unlimited:

@@ -52,14 +52,14 @@ def refusal(connect: Connect) -> Callable[..., Response]:
     return ask
 
 
-def handshake(app: Flask, path: str, cookie: str = "") -> tuple[bytes, bytes]:
+def handshake(app: Flask, path: str, cookie: str = "", host: str = "localhost") -> tuple[bytes, bytes]:
     """Upgrades by hand. Returns the head of the response and what came right behind it."""
     client = app.extensions["greenws"].test_client()
     ours, theirs = socket.socketpair()
     client._server.on_connect(theirs.detach(), ("127.0.0.1", 1))
     with ours:
         ours.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{cookie}\r\n".encode()
         )
         data = b""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gevent
 import pytest
-from flask import Flask, Response, g, got_request_exception, request, session, url_for
+from flask import Flask, Response, copy_current_request_context, g, got_request_exception, request, session, url_for
 from flask.sessions import SecureCookieSessionInterface
 
 from greenws import Endpoint, GreenWS
@@ -148,6 +149,76 @@ def test_a_request_context_of_ones_own_is_made():
     GreenWS(app).route("/door", endpoint="door")(Endpoint)
     assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
     assert made == ["/door"]
+
+
+class Transparent:
+    """Stands around a method and passes itself off as it, as the wrappers of tools that watch do."""
+
+    def __init__(self, wrapped, called):
+        self._wrapped = wrapped
+        self._called = called
+
+    def __get__(self, instance, owner):
+        return Transparent(self._wrapped.__get__(instance, owner), self._called)
+
+    def __getattr__(self, name):
+        return getattr(self._wrapped, name)
+
+    def __eq__(self, other):
+        return self._wrapped == other
+
+    def __hash__(self):
+        return hash(self._wrapped)
+
+    def __call__(self, *args):
+        self._called.append(self._wrapped.__name__)
+        return self._wrapped(*args)
+
+
+@pytest.mark.parametrize("name", ["wsgi_app", "request_context", "create_url_adapter"])
+def test_who_stands_around_a_method_of_flasks_is_asked_however_like_it_they_look(name, monkeypatch):
+    called = []
+    monkeypatch.setattr(Flask, name, Transparent(vars(Flask)[name], called))
+    app = Flask("application")
+    app.before_request(lambda: None)
+    GreenWS(app).route("/door", endpoint="door")(Endpoint)
+    for _ in range(2):
+        called.clear()
+        assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+        assert name in called
+
+
+def test_the_request_may_be_copied_for_a_greenlet(app, ws, connect):
+    @ws.route("/door")
+    class Door(Endpoint):
+        def on_open(self, conn):
+            session["user"] = "me"
+            look = copy_current_request_context(lambda: (request.path, request.endpoint, session["user"]))
+            conn.seen = gevent.spawn(look)
+
+        def on_message(self, conn, message):
+            conn.send(repr(conn.seen.get()))
+
+    for _ in range(2):
+        with connect("/door") as peer:
+            peer.send("?")
+            assert peer.receive(5) == "('/door', 'Door', 'me')"
+
+
+@pytest.mark.skipif("TRUSTED_HOSTS" not in Flask.default_config, reason="this Flask has no TRUSTED_HOSTS")
+@pytest.mark.parametrize(("host", "status"), [("localhost", 101), ("evil.example", 400)])
+def test_a_hook_gets_no_host_that_is_not_trusted(app, host, status):
+    app.config["TRUSTED_HOSTS"] = ["localhost"]
+    GreenWS(app).route("/door", endpoint="door")(Endpoint)
+    hosts = []
+
+    @app.before_request
+    def before():
+        assert request.trusted_hosts == ["localhost"]
+        hosts.append(request.host)
+
+    assert handshake(app, "/door", host=host)[0].startswith(b"HTTP/1.1 %d" % status)
+    assert hosts == ["localhost"] * (status == 101)
 
 
 def test_a_decorator_in_front_of_a_lean_view_is_not_passed_by(app, ws, refusal):

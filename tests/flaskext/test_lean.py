@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask, abort, current_app, has_request_context
+from werkzeug.routing import BaseConverter
 
 from greenws import ConnectionClosed, Endpoint, GreenWS
 from greenws.flaskext.testing import UpgradeRefused
@@ -88,6 +89,23 @@ def test_the_app_context_of_the_opening_is_torn_down(app, opened, connect):
     with connect("/door/front") as peer:
         assert peer.ping() >= 0
         assert log == [None]
+
+
+def test_a_converter_that_wants_an_app_context_has_one(app, ws, opened, connect):
+    class Named(BaseConverter):
+        def to_python(self, value):
+            return f"{current_app.name} {value}"
+
+    app.url_map.converters["named"] = Named
+
+    @ws.route("/room/<named:name>")
+    def room(conn, name):
+        conn.send(name)
+
+    ws.route("/lean/<named:name>", endpoint="lean", request_context=False)(room)
+    for path in ("/room/1", "/lean/1"):
+        with connect(path) as peer:
+            assert peer.receive(5) == "application 1"
 
 
 def test_unknown_addresses_and_other_routes_are_left_to_flask(app, ws, opened, refusal):

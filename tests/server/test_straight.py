@@ -150,8 +150,13 @@ HOOKS = {
     "request_class": lambda app: setattr(app, "request_class", Request),
     "preprocess_request": lambda app: setattr(app, "preprocess_request", lambda: None),
     "a subclass": lambda app: setattr(app, "__class__", type("Own", (Flask,), {})),
+    "on_open of the instance": lambda app: vars(target_of(app)).update(on_open=lambda conn: None),
     "a decorator": lambda app: app.view_functions.update(flask=wraps(view := app.view_functions["flask"])(view)),
 }
+
+
+def target_of(app):
+    return app.view_functions["flask"].greenws_route.target
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -213,6 +218,31 @@ def test_an_application_with_a_call_of_its_own_is_asked_each_time(serve, app):
 
     app.__class__ = Own
     assert not is_straight(serve())
+
+
+def test_a_step_of_flasks_class_that_somebody_replaces_is_asked_each_time(serve, monkeypatch):
+    site = serve()
+    assert is_straight(site, b"/flask")
+    assert is_straight(site, b"/lean")
+    for step in ("__call__", *(step.__name__ for step in dispatch._STEPS)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Flask, step, replaced(step))
+            assert not is_straight(site, b"/flask"), step
+            assert is_straight(site, b"/lean") == (step != "__call__"), step
+    assert is_straight(site, b"/flask")
+
+
+def replaced(step):
+    own = getattr(Flask, step)
+    return lambda self, *args: own(self, *args)
+
+
+def test_flask_need_not_know_of_trusted_hosts(serve, app):
+    """Before 3.1 it did not."""
+    site = serve()
+    assert is_straight(site)
+    app.config.pop("TRUSTED_HOSTS", None)
+    assert is_straight(site)
 
 
 def test_a_handler_of_ones_own_is_asked_each_time(serve):
