@@ -83,6 +83,14 @@ class TLS:
             self._object.write(data)
         return self._out.read()
 
+    def end(self) -> bytes:
+        """Returns what tells the peer that nothing more comes (RFC 8446 §6.1), behind all that waits."""
+        try:
+            self._object.unwrap()
+        except ssl.SSLError:
+            pass  # its own word is still under way
+        return self._out.read()
+
 
 class Nested:
     """TLS to a server inside TLS to a proxy: one filter made of two."""

@@ -128,7 +128,7 @@ class Arrival(Watched):
         self._answer(error_response(error))
 
     def _answer(self, answer: bytes) -> None:
-        self._write(answer if self._tls is None else self._tls.send(answer))
+        self._write(answer if self._tls is None else self._tls.send(answer) + self._tls.end())
         self._linger()
 
     def _write(self, data: bytes) -> None:

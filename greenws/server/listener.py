@@ -110,6 +110,7 @@ class Acceptor(Watched):
             self._accepted(*found)
 
     def _back_off(self, error: OSError) -> None:
+        self._drop_timer()
         self.release()
         if error.errno in _NOT_A_LISTENER:
             raise error

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import io
 import os
 import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from io import BufferedReader
 from typing import Any
 
 import gevent
@@ -30,6 +30,7 @@ from greenws.protocol.codes import CloseCode
 from greenws.protocol.handshake import wants_websocket
 from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
+from greenws.server.body import Source, TLSSocket
 from greenws.server.environ import make_environ
 from greenws.server.listener import DEFAULT_OPTIONS, Acceptor, is_own_queue, listen
 from greenws.server.readiness import Readiness
@@ -40,53 +41,6 @@ from greenws.server.upgrade import Upgrade
 MAX_WAITING = 1000  # requests that wait for a place in the pool
 LAST_REQUEST = 1.0  # seconds in which who has just connected may still ask when the server stops
 KEEP_ALIVE = 65.0  # seconds a kept-alive connection may wait for its next request: a parked one costs next to nothing
-
-
-class _Source(io.RawIOBase):
-    """The bytes of a request's body: first those read with the head, then the socket's."""
-
-    def __init__(self, sock: Any, early: bytes) -> None:
-        self._socket = sock
-        self._early = early
-        self.is_stopped = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if self._early:
-            size = min(len(buffer), len(self._early))
-            buffer[:size] = self._early[:size]
-            self._early = self._early[size:]
-            return size
-        return 0 if self.is_stopped else int(self._socket.recv_into(buffer))
-
-
-class _TLSSocket:
-    """What gevent's handler needs of a socket, on top of a TLS filter."""
-
-    def __init__(self, sock: Any, tls: TLS) -> None:
-        self._socket = sock
-        self._tls = tls
-        self._plain = b""
-
-    def sendall(self, data: bytes) -> None:
-        self._socket.sendall(self._tls.send(data))
-
-    def recv_into(self, buffer: Any) -> int:
-        while not self._plain and not self._tls.is_closed:
-            self._socket.sendall(self._tls.send(b""))  # the peer may wait for the end of its TLS handshake
-            data = self._socket.recv(65536)
-            if not data:
-                return 0
-            self._plain = self._tls.receive(data)
-        size = min(len(buffer), len(self._plain))
-        buffer[:size] = self._plain[:size]
-        self._plain = self._plain[size:]
-        return size
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class WSGIHandler(pywsgi.WSGIHandler):
@@ -123,16 +77,28 @@ class WSGIHandler(pywsgi.WSGIHandler):
     def finalize_headers(self) -> None:
         """Says that the connection closes when it does.
 
-        It does when the server stops, and behind a 426, as behind any other refused upgrade.
+        It does when the server stops, behind a 426, as behind any other refused upgrade, and where nothing else ends
+        the body (RFC 9112 §6.3).
         """
         super().finalize_headers()
-        if self.code == 426 or self.server.is_stopping:
+        if self.command == "HEAD":
+            self.response_use_chunked = False  # there is no body, and so no last chunk of it (RFC 9110 §9.3.2)
+        if self.code == 426 or self.server.is_stopping or self._is_endless():
             self.close_connection = True
         if self.close_connection:
             given = [value for name, value in self.response_headers if name.lower() == b"connection"]
-            options = [b"close", *(value for value in given if value.lower() != b"close")]
+            options = [b"close", *(value for value in given if value.lower() not in (b"close", b"keep-alive"))]
             self.response_headers = [pair for pair in self.response_headers if pair[0].lower() != b"connection"]
             self.response_headers.append((b"Connection", b", ".join(options)))
+
+    def _is_endless(self) -> bool:
+        """Whether a client of HTTP/1.0, which knows no chunks, is sent a body of which the length is not known."""
+        return (
+            self.request_version == "HTTP/1.0"
+            and self.command != "HEAD"
+            and self.code not in (204, 304)
+            and all(name.lower() != b"content-length" for name, _ in self.response_headers)
+        )
 
     def get_environ(self) -> dict[str, Any]:
         """Makes the environ from the strict head."""
@@ -290,13 +256,13 @@ class WSGIServer(pywsgi.WSGIServer):
         """Serves a plain request in a greenlet of its own."""
         plain = socket.socket(fileno=fd)
         try:
-            sock = plain if tls is None else _TLSSocket(plain, tls)
-            source = _Source(sock, rest)
-            reader = io.BufferedReader(source)
+            sock = plain if tls is None else TLSSocket(plain, tls)
+            source = Source(sock, rest)
+            reader = BufferedReader(source)
             handler = self.handler_class(sock, address, self, reader)
             if handler.handle_request(head) and not self.is_stopping:
                 source.is_stopped = True
-                rest = reader.read()
+                rest = reader.read() if tls is None else reader.read() + sock.take_rest()
                 Arrival(self, plain.detach(), address, tls, rest, KEEP_ALIVE)
             elif self.started:
                 self.answer_and_close(plain.detach(), b"", address, tls)

@@ -129,6 +129,31 @@ def test_a_streamed_response(site):
         assert client.response()[2] == b"".join(b"%d" % number * 1000 for number in range(3))
 
 
+def test_the_head_of_a_streamed_response_has_nothing_behind_it(site):
+    client = site.client()
+    for _ in range(2):
+        client.send(GET.replace(b"GET / ", b"HEAD /stream "))
+        assert client.response(has_body=False)[0] == 200
+    client.send(GET)
+    assert client.response()[2] == b"index"
+
+
+@pytest.mark.parametrize("option", ["keep-alive", "close"])
+def test_a_streamed_response_ends_with_the_connection_in_http_1_0(site, option):
+    client = site.client()
+    client.send(f"GET /stream HTTP/1.0\r\nConnection: {option}\r\n\r\n".encode())
+    _, headers, body = client.response()
+    assert headers["connection"] == "close"
+    assert body == b"".join(b"%d" % number * 1000 for number in range(3))
+
+
+def test_an_empty_answer_needs_no_end_in_http_1_0(site):
+    client = site.client()
+    for _ in range(2):
+        client.send(b"HEAD /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert client.response(has_body=False)[1]["connection"] == "keep-alive"
+
+
 def test_error_pages_of_the_application(site):
     assert site.ask(GET.replace(b" / ", b" /fail "))[0] == 418
     assert site.ask(GET.replace(b" / ", b" /nowhere "))[0] == 404

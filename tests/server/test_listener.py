@@ -14,7 +14,7 @@ from gevent import socket
 
 from greenws.config import SocketOptions
 from greenws.net.accept import accept
-from greenws.server.listener import Acceptor, listen
+from greenws.server.listener import MIN_DELAY, Acceptor, listen
 
 
 @pytest.fixture
@@ -174,6 +174,19 @@ def test_stop_while_it_backs_off(listener, accepted):
     gevent.idle()
     assert accepted == []
     client.close()
+
+
+def test_nothing_is_left_of_an_end_while_it_backs_off(listener, monkeypatch):
+    reported = []
+    monkeypatch.setattr(gevent.get_hub(), "handle_error", lambda *error: reported.append(error))
+    failing = Failing(*[errno.EMFILE] * 100)
+    acceptor = Acceptor(listener, lambda fd, address: None, accept=failing)
+    acceptor.on_ready(True)
+    acceptor.accept_all(1)
+    acceptor.stop()
+    gevent.sleep(2 * MIN_DELAY)
+    assert failing.tried == 2
+    assert reported == []
 
 
 EXHAUSTION = """

@@ -139,6 +139,28 @@ def test_pages_keep_alive_and_pipelining_over_https(site, wrap):
     assert client.head()[0] == 101
 
 
+def test_requests_behind_a_body_are_all_answered_over_https(site, wrap):
+    """More than is read of a body at once, and all of it in what the socket had."""
+    client = site.client(wrap)
+    client.send(b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")
+    gevent.idle()  # the application waits for the body
+    count = 14_000 // len(GET)
+    client.send(b"hello" + GET * count)
+    assert [client.response()[2] for _ in range(1 + count)] == [b"hello"] + [b"index"] * count
+
+
+@pytest.mark.parametrize("request_", [b"GET /stream HTTP/1.0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])
+def test_the_end_of_an_answer_can_be_told_from_a_lost_connection_over_https(site, certificate, request_):
+    context = _trusting(certificate)
+
+    def wrap(sock):
+        return context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
+
+    client = site.client(wrap)
+    client.send(request_)
+    assert client.rest()
+
+
 def test_expect_100_continue_over_https(site, wrap):
     client = site.client(wrap)
     client.send(b"POST /post HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
