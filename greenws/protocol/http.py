@@ -278,8 +278,13 @@ def environ_key(name: str) -> str:
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
 
 
-def error_response(error: RequestError) -> bytes:
-    """Returns the whole answer to a request that is refused. The connection is to be closed behind it."""
+def error_response(error: RequestError, date: str | None = None) -> bytes:
+    """Returns the whole answer to a request that is refused. The connection is to be closed behind it.
+
+    Args:
+        error: says why.
+        date: now, which an answer below 500 must say (RFC 9110 §6.6.1).
+    """
     body = error.message.encode() + b"\n"
     options = ["close"] + [value for name, value in error.headers if name.lower() == "connection"]
     headers = [
@@ -287,5 +292,6 @@ def error_response(error: RequestError) -> bytes:
         ("Content-Length", str(len(body))),
         ("Connection", ", ".join(options)),
         *((name, value) for name, value in error.headers if name.lower() != "connection"),
+        *(() if date is None else (("Date", date),)),
     ]
     return response_head(error.status, _REASONS.get(error.status, ""), headers) + body

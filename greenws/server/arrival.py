@@ -7,6 +7,7 @@ closed; what takes too long is answered 408. Ordinary Python; arrival.pxd types 
 from __future__ import annotations
 
 import os
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from greenws.errors import RequestError
@@ -125,7 +126,7 @@ class Arrival(Watched):
     def _refuse(self, error: RequestError) -> None:
         self._server.count(error)
         self._server.log_refusal(self._address, error)
-        self._answer(error_response(error))
+        self._answer(error_response(error, formatdate(usegmt=True)))
 
     def _answer(self, answer: bytes) -> None:
         self._write(answer if self._tls is None else self._tls.send(answer) + self._tls.end())

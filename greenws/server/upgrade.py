@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import Context
+from email.utils import formatdate
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,11 @@ from greenws.server.environ import make_environ
 
 if TYPE_CHECKING:
     from greenws.server.wsgi import WSGIServer
+
+# Bounds of an answer that is no 101. It is held in memory, and its place among the upgrades with it.
+MAX_BODY = 1 << 20  # bytes
+MAX_TIME = 10.0  # seconds from its first bytes to its last
+_FRAMING = frozenset(("content-length", "transfer-encoding"))  # ours to say, and never in a 101 (RFC 9110 §8.6)
 
 
 class Upgrade(Job):
@@ -70,7 +76,8 @@ class Upgrade(Job):
             environ["wsgi.input_terminated"] = True
             environ["greenws.upgrade"] = self
             try:
-                body = collect(server.handler_class.run_upgrade(server, environ, self.start_response))
+                result = server.handler_class.run_upgrade(server, environ, self.start_response)
+                body = collect(result if self.status.startswith("101") else _bounded(result))
                 if self.status.startswith("101") and not self.is_done:
                     self.open()
             except ConnectionClosed:
@@ -110,7 +117,8 @@ class Upgrade(Job):
         """
         if self.is_done or self.connection is None or not self.status.startswith("101"):
             raise StateError(f"the upgrade was answered with {self.status or 'nothing'!r}, not with 101")
-        head = response_head(101, "Switching Protocols", self.headers)
+        headers = [pair for pair in self.headers if pair[0].lower() not in _FRAMING]
+        head = response_head(101, "Switching Protocols", headers)
         fd, self._fd = self._fd, -1
         registry = self.connection.service.registry
         self._server.registries.add(registry)
@@ -122,12 +130,17 @@ class Upgrade(Job):
         """Sends the answer as plain HTTP and closes. Does not block: a slow peer is waited for without a greenlet."""
         if self.connection is not None:
             self.connection.abandon()
-        headers = [
-            (name, value) for name, value in self.headers if name.lower() not in ("connection", "content-length")
-        ]
-        options = [value for name, value in self.headers if name.lower() == "connection" and value.lower() != "close"]
-        headers += [("Content-Length", str(len(body))), ("Connection", ", ".join(["close", *options]))]
+        given = [(name.lower(), name, value) for name, value in self.headers]
+        headers = [(name, value) for lower, name, value in given if lower != "connection" and lower not in _FRAMING]
+        options = [value for lower, _, value in given if lower == "connection" and value.lower() != "close"]
+        headers.append(("Connection", ", ".join(["close", *options])))
         code, _, reason = self.status.partition(" ")
+        if code in ("204", "304"):
+            body = b""  # they have none, nor a length of it (RFC 9110 §8.6)
+        else:
+            headers.append(("Content-Length", str(len(body))))
+        if "date" not in [lower for lower, _, _ in given]:
+            headers.append(("Date", formatdate(usegmt=True)))  # RFC 9110 §6.6.1
         try:
             answer = response_head(int(code or 0), reason, headers) + body
         except ValueError as error:  # no status, or a header that would begin another
@@ -143,6 +156,23 @@ class Upgrade(Job):
         if not self.is_done:
             os.close(self._fd)
             self._fd = -1
+
+
+def _bounded(result: Iterable[bytes]) -> Iterator[bytes]:
+    """Passes a body on, up to what is too much."""
+    size, until = 0, 0.0
+    try:
+        for chunk in result:
+            now = time.monotonic()
+            until = until or now + MAX_TIME
+            size += len(chunk)
+            if size > MAX_BODY or now > until:
+                raise StateError("the answer to an upgrade request goes on and on")
+            yield chunk
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
 
 
 def collect(result: Iterable[bytes]) -> bytes:

@@ -27,6 +27,7 @@ from greenws.net.pool import get_upgrade_pool
 from greenws.net.registry import STEP, Registry
 from greenws.net.transport import TLS
 from greenws.protocol.codes import CloseCode
+from greenws.protocol.grammar import has_token
 from greenws.protocol.handshake import wants_websocket
 from greenws.protocol.http import HeadLimits, RequestHead, error_response
 from greenws.server.arrival import Arrival
@@ -77,13 +78,13 @@ class WSGIHandler(pywsgi.WSGIHandler):
     def finalize_headers(self) -> None:
         """Says that the connection closes when it does.
 
-        It does when the server stops, behind a 426, as behind any other refused upgrade, and where nothing else ends
-        the body (RFC 9112 §6.3).
+        It does when the server stops, behind a refused upgrade, and where nothing else ends the body (RFC 9112 §6.3).
         """
         super().finalize_headers()
         if self.command == "HEAD":
             self.response_use_chunked = False  # there is no body, and so no last chunk of it (RFC 9110 §9.3.2)
-        if self.code == 426 or self.server.is_stopping or self._is_endless():
+        is_refused = self.code == 426 or (self.code >= 400 and wants_websocket(self.head.get))
+        if is_refused or self.server.is_stopping or self._is_endless():
             self.close_connection = True
         if self.close_connection:
             given = [value for name, value in self.response_headers if name.lower() == b"connection"]
@@ -228,7 +229,7 @@ class WSGIServer(pywsgi.WSGIServer):
 
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
-        if wants_websocket(head.get):
+        if wants_websocket(head.get) and has_token(head.get("Connection"), "upgrade"):  # else the first does not count
             service = None
             if self._straight is not None:
                 service = self._straight.find_straight(self.application, head, self.environ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import wraps
 
 import gevent
@@ -62,7 +63,7 @@ class Site:
                         break
                     data += more
         answer, _, rest = data.partition(b"\r\n\r\n")
-        return answer + b"\r\n", rest
+        return re.sub(rb"\r\nDate: [^\r]*", b"", answer) + b"\r\n", rest
 
 
 @pytest.fixture

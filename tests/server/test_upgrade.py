@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
+from email.utils import parsedate_to_datetime
 
 import gevent
 import pytest
+from flask import Response
 from gevent.event import Event
 from greenlet import getcurrent
 
 from greenws import Endpoint
 from greenws.net.pool import get_upgrade_pool
-from greenws.server import WSGIServer
+from greenws.server import WSGIServer, upgrade
 from tests.server.conftest import ACCEPT, upgrade_request
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -332,3 +335,90 @@ def test_so_many_upgrades_are_decided_at_once_and_the_others_wait_their_turn(sit
     assert len(inside) == 2
     release.set()
     assert [client.head()[0] for client in clients] == [101] * 5
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_an_upgrade_that_the_connection_header_does_not_name_is_none(site, connection):
+    """RFC 9110 §7.8. So a page is a page: its body is read, and its answer need not end to be sent."""
+    ended = Event()
+
+    @site.app.get("/endless")
+    def endless():
+        def lines():
+            try:
+                while True:
+                    yield "line\n"
+                    gevent.sleep(0)
+            finally:
+                ended.set()
+
+        return Response(lines())
+
+    head = "Host: localhost\r\nUpgrade: websocket\r\n"
+    client = site.start().client()
+    client.send(f"POST /post HTTP/1.1\r\n{head}Content-Length: 5\r\nConnection: {connection}\r\n\r\nhello".encode())
+    assert client.response()[::2] == (200, b"hello")
+    client = site.client()
+    client.send(f"GET /endless HTTP/1.1\r\n{head}Connection: {connection}\r\n\r\n".encode())
+    assert client.head()[0] == 200
+    client.close()
+    assert ended.wait(5)
+    assert site.server.upgrading == 0
+
+
+@pytest.mark.parametrize(("size", "most_time"), [(1000, 0.0), (100_000, 10.0)], ids=["time", "size"])
+def test_an_answer_that_goes_on_and_on_is_given_up(site, monkeypatch, capsys, size, most_time):
+    ended = []
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            while True:
+                yield b"x" * size
+                gevent.sleep(0)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(upgrade, "MAX_TIME", most_time)
+    client = site.start(application).client()
+    client.send(upgrade_request())
+    assert client.response()[0] == 500
+    assert ended == [True]
+    assert "goes on and on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", ["204 NO CONTENT", "304 NOT MODIFIED"])
+def test_an_answer_without_a_body_has_no_length(site, status):
+    def application(environ, start_response):
+        start_response(status, [("Date", "Fri, 27 Nov 2026 00:00:00 GMT")])
+        return [b"nothing"]
+
+    client = site.start(application).client()
+    client.send(upgrade_request())
+    code, headers = client.head()
+    assert (code, "content-length" in headers, headers["date"]) == (
+        int(status[:3]),
+        False,
+        "Fri, 27 Nov 2026 00:00:00 GMT",
+    )
+    assert client.rest() == b""
+
+
+def test_a_101_announces_no_body(site):
+    @site.app.after_request
+    def after(response):
+        response.headers["Content-Length"] = "0"
+        response.headers["Transfer-Encoding"] = "chunked"
+        return response
+
+    client = site.start().client()
+    client.send(upgrade_request())
+    status, headers = client.head()
+    assert status == 101
+    assert headers.keys().isdisjoint({"content-length", "transfer-encoding"})
+
+
+@pytest.mark.parametrize("data", [upgrade_request(Origin="http://evil.example"), b"nonsense\r\n\r\n"])
+def test_a_refusal_says_when_it_was(site, data):
+    _, headers, _ = site.start().ask(data)
+    assert abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) < 60
