@@ -30,6 +30,7 @@ cdef class Closing(Inflow):
             ValueError: the code may not be sent, or the reason is longer than 123 bytes.
         """
         payload = close_payload(code, reason)
+        reason = str.__str__(reason)  # Cython: of a subclass, such as Markup, it would be a TypeError
         if not self.reactor.is_here():
             return self._from_thread(self.close, code, reason)
         self.before_io()

@@ -135,10 +135,10 @@ def accept_key(key: str) -> str:
 
 def choose_subprotocol(offered: Iterable[str], supported: Iterable[str]) -> str | None:
     """Returns the first of the server's subprotocols that the client offers, or None (RFC 6455 §4.2.2 item 5)."""
-    offers = set(offered)
+    offers = {name: name for name in offered}
     for name in supported:
         if name in offers:
-            return name
+            return offers[name]  # not the server's, which may be of a subclass of str, such as an enumeration
     return None
 
 

@@ -143,7 +143,7 @@ class Upgrade(Job):
             headers.append(("Date", formatdate(usegmt=True)))  # RFC 9110 §6.6.1
         try:
             answer = response_head(int(code or 0), reason, headers) + body
-        except ValueError as error:  # no status, or a header that would begin another
+        except (ValueError, OverflowError) as error:  # no status, or a header that would begin another
             self._server.loop.handle_error("answer to an upgrade request", type(error), error, error.__traceback__)
             answer = error_response(RequestError(500, "Internal Server Error"))
         fd, self._fd = self._fd, -1

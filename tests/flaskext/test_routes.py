@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import pytest
 from flask import Blueprint, Flask, url_for
 from flask.cli import FlaskGroup
@@ -173,6 +175,15 @@ def test_an_upgrade_of_an_ordinary_page_is_refused_and_the_page_still_works(app,
     assert refusal("/page").status_code == 400
     assert refusal("/nowhere").status_code == 404
     assert app.test_client().get("/page").get_data() == b"page"
+
+
+def test_subprotocols_may_be_an_enumeration(ws, connect):
+    class Version(StrEnum):
+        ONE = "v1"
+
+    ws.route("/", subprotocols=Version)(lambda conn: conn.send(conn.subprotocol))
+    with connect("/", subprotocols=["v1"]) as peer:
+        assert peer.receive(5) == "v1"
 
 
 def test_the_servers_favourite_subprotocol_is_chosen(ws, connect):

@@ -7,6 +7,7 @@ import struct
 import gevent
 import pytest
 from gevent import socket
+from markupsafe import Markup
 
 from greenws.errors import ConnectionClosed
 from greenws.protocol.codes import may_be_sent
@@ -45,6 +46,13 @@ def test_the_handshake_goes_both_ways(net, first):
         with pytest.raises(ConnectionClosed):
             conn.ping()
     del caught
+
+
+def test_a_reason_may_be_of_a_subclass_of_str(net):
+    server, client = net.pair()
+    server.close(4001, Markup("so"))
+    assert client.wait_closed(5)
+    assert (server.close_reason, client.close_reason) == ("so", "so")
 
 
 def test_both_may_close_at_the_same_time(net):

@@ -138,12 +138,13 @@ def test_a_middleware_may_add_headers_to_the_101_and_closes_its_iterable(site):
         lambda environ, start_response: [b"no start_response"],
         lambda environ, start_response: start_response("600 Odd", []) and [],
         lambda environ, start_response: start_response("nonsense", []) and [],
+        lambda environ, start_response: start_response("99999999999 Odd", []) and [],
         lambda environ, start_response: start_response("200 OK", [("X", "a\r\nInjected: 1")]) and [],
         lambda environ, start_response: start_response("101 Switching Protocols", []) and [],
         lambda environ, start_response: 1 / 0,
         lambda environ, start_response: None,
     ],
-    ids=["none", "600", "nonsense", "injection", "101 by hand", "raises", "no iterable"],
+    ids=["none", "600", "nonsense", "too large", "injection", "101 by hand", "raises", "no iterable"],
 )
 def test_an_application_that_answers_an_upgrade_wrongly_gives_500(site, application, capsys):
     site.start(application)
