@@ -104,7 +104,8 @@ class WSGIHandler(pywsgi.WSGIHandler):
     def get_environ(self) -> dict[str, Any]:
         """Makes the environ from the strict head."""
         environ = make_environ(self.server.get_environ(), self.head, self.client_address)
-        sock = self.socket if environ.get("HTTP_EXPECT", "").lower() == "100-continue" else None
+        waits = self.head.version != "1.0" and environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        sock = self.socket if waits else None  # a client of HTTP/1.0 would take it for the answer (RFC 9110 §10.1.1)
         self.wsgi_input = pywsgi.Input(self.rfile, self.content_length, socket=sock, chunked_input=self.head.is_chunked)
         environ["wsgi.input"] = self.wsgi_input
         environ["wsgi.input_terminated"] = True

@@ -100,6 +100,12 @@ def test_expect_100_continue(site):
     assert client.response()[2] == b"index"
 
 
+def test_http_1_0_knows_no_100_continue(site):
+    client = site.client()
+    client.send(b"POST /post HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello")
+    assert client.response()[::2] == (200, b"hello")
+
+
 def test_head_has_no_body(site):
     client = site.client()
     client.send(GET.replace(b"GET", b"HEAD"))
