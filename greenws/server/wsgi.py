@@ -238,6 +238,8 @@ class WSGIServer(pywsgi.WSGIServer):
                 get_upgrade_pool().enqueue(Upgrade(self, fd, head, rest, address, tls))
         elif len(self._waiting) >= MAX_WAITING:
             refusal = RequestError(503, "the server is busy", [("Retry-After", "5")])
+            self.count(refusal)
+            self.log_refusal(address, refusal)
             self.answer_and_close(fd, error_response(refusal), address, tls)
         else:
             self._waiting.append((fd, head, rest, address, tls))
@@ -342,7 +344,7 @@ class WSGIServer(pywsgi.WSGIServer):
         self._log_line(address, f'"{line}" {upgrade.status[:3]} - {time.time() - begin:.6f}')
 
     def log_refusal(self, address: Any, error: RequestError) -> None:
-        """Writes the access log's line of a request that could not be read. Nothing of the peer's bytes is in it."""
+        """Writes the access log's line of a request that was not taken. Nothing of the peer's bytes is in it."""
         self._log_line(address, f'"-" {error.status} - {error.message}')
 
     def _log_line(self, address: Any, text: str) -> None:

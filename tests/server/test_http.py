@@ -6,6 +6,7 @@ import gevent
 import pytest
 
 from greenws.config import Config
+from greenws.server import wsgi
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -267,3 +268,13 @@ def test_a_pool_with_room_for_one_serves_all_in_turn(site):
     gevent.idle()
     with gevent.Timeout(5):
         assert [client.response()[2] for client in clients] == [b"index"] * 10
+
+
+def test_who_finds_too_many_waiting_is_refused_counted_and_logged(site, monkeypatch):
+    lines = []
+    monkeypatch.setattr(site.server, "log_refusal", lambda address, error: lines.append(str(error)))
+    monkeypatch.setattr(wsgi, "MAX_WAITING", 0)
+    status, headers, _ = site.ask(GET)
+    assert (status, headers["retry-after"]) == (503, "5")
+    assert site.server.refusals == {503: 1}
+    assert lines == ["the server is busy"]
