@@ -65,7 +65,7 @@ class Arrival(Watched):
             if self.fileno() >= 0 and not self._lingers:
                 self.watch(fd)
                 self.reactor.wheel.schedule_sooner(self, timeout or server.config.handshake_timeout)
-        except OSError:
+        except BaseException:
             self.close()
             raise
 

@@ -233,7 +233,10 @@ class WSGIServer(pywsgi.WSGIServer):
         if wants_websocket(head.get) and has_token(head.get("Connection"), "upgrade"):  # else the first does not count
             service = None
             if self._straight is not None:
-                service = self._straight.find_straight(self.application, head, self.environ)
+                try:
+                    service = self._straight.find_straight(self.application, head, self.environ)
+                except Exception:
+                    service = None  # the way through the application says why, and the descriptor has an owner there
             if service is None or not open_straight(self, service, fd, head, rest, address, tls):
                 get_upgrade_pool().enqueue(Upgrade(self, fd, head, rest, address, tls))
         elif len(self._waiting) >= MAX_WAITING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gevent
 import pytest
+from gevent import socket
 
 from greenws.config import Config
 from greenws.server import wsgi
@@ -268,6 +269,17 @@ def test_a_pool_with_room_for_one_serves_all_in_turn(site):
     gevent.idle()
     with gevent.Timeout(5):
         assert [client.response()[2] for client in clients] == [b"index"] * 10
+
+
+def test_an_error_of_ours_leaves_no_connection_open(site):
+    site.server.head_limits = None
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.sendall(GET)
+        with pytest.raises(AttributeError):
+            site.server.on_connect(theirs.detach(), ("127.0.0.1", 1))
+        assert ours.recv(1) == b""
+    assert not site.server.arrivals
 
 
 def test_who_finds_too_many_waiting_is_refused_counted_and_logged(site, monkeypatch):

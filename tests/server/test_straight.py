@@ -238,6 +238,14 @@ def replaced(step):
     return lambda self, *args: own(self, *args)
 
 
+def test_what_cannot_be_found_out_is_left_to_flask(serve, app):
+    """Flask does without a name for its cookie."""
+    site = serve()
+    assert is_straight(site, b"/flask", b"Cookie: other=1")
+    app.config["SESSION_COOKIE_NAME"] = None
+    assert not is_straight(site, b"/flask", b"Cookie: other=1")
+
+
 def test_flask_need_not_know_of_trusted_hosts(serve, app):
     """Before 3.1 it did not."""
     site = serve()
