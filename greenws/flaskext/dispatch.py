@@ -73,14 +73,15 @@ class Dispatcher:
         self._routing = routing
 
     @property
+    def is_next(self) -> bool:
+        """Whether nobody has put a function of their own in front of Flask's, in whose place or behind whom we are."""
+        return is_flasks(self.wsgi_app) and getattr(self.wsgi_app, "__self__", None) is self._app
+
+    @property
     def is_free(self) -> bool:
-        """Whether nobody has put a function of their own in front of Flask's, or in place of one that we do without."""
-        app, wsgi_app = self._app, self.wsgi_app
-        return (
-            _KNOWS_CONTEXT
-            and getattr(wsgi_app, "__self__", None) is app
-            and all(map(is_flasks, (wsgi_app, app.request_context, app.create_url_adapter)))
-        )
+        """Whether that is so, and nobody has one in place of what else we do without."""
+        app = self._app
+        return _KNOWS_CONTEXT and self.is_next and is_flasks(app.request_context) and is_flasks(app.create_url_adapter)
 
     def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Does what ``Flask.wsgi_app`` does, and asks that when it is not what it was."""

@@ -111,6 +111,7 @@ class GreenWS:
             compression: whether messages are compressed, and how.
             request_context: False is the lean path: the rule is matched and the origin checked, but no Flask request is
                 made, so ``before_request``, ``after_request``, the session and ``flask.request`` are not there.
+                Behind a middleware that was there before GreenWS, other than ``ProxyFix``, one is made all the same.
         """
         given: dict[str, Any] = {
             "subprotocols": subprotocols,

@@ -116,7 +116,7 @@ class AppState:
             return answer(environ, start_response)
         if "HTTP_UPGRADE" not in environ:
             return self._flask.wsgi_app(environ, start_response)  # type: ignore[no-any-return]
-        if self._may_be_lean():
+        if self._may_be_lean() and self._flask.is_next:
             try:
                 rule, values = self._routing.bind(environ).match(return_rule=True)
                 route = _route_of(self.app.view_functions.get(rule.endpoint))
@@ -136,7 +136,7 @@ class AppState:
             environ: what the server would give it with each request.
         """
         app = self.app
-        if application is not app or app.wsgi_app is not self or not is_flasks(app.__call__):
+        if application is not app or app.wsgi_app is not self or not (is_flasks(app.__call__) and self._flask.is_next):
             return None  # there is a middleware
         if self.metrics is not None or not self.readiness.is_warm or app.config.get("TRUSTED_HOSTS") is not None:
             return None

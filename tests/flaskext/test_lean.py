@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
-from flask import Flask, abort, current_app, has_request_context
+from flask import Flask, Response, abort, current_app, has_request_context
 from werkzeug.routing import BaseConverter
 
 from greenws import ConnectionClosed, Endpoint, GreenWS
@@ -89,6 +91,35 @@ def test_the_app_context_of_the_opening_is_torn_down(app, opened, connect):
     with connect("/door/front") as peer:
         assert peer.ping() >= 0
         assert log == [None]
+
+
+@pytest.mark.parametrize("way", ["middleware", "subclass"])
+def test_who_stood_in_front_of_flask_before_is_not_passed_by(way):
+    asked = []
+
+    def guard(inner, environ, start_response):
+        asked.append(environ["REMOTE_ADDR"])
+        if environ["REMOTE_ADDR"] != "127.0.0.1":
+            return Response("no", 401)(environ, start_response)
+        return inner(environ, start_response)
+
+    class Guarded(Flask):
+        def wsgi_app(self, environ, start_response):
+            return guard(super().wsgi_app, environ, start_response)
+
+    app = Flask("application") if way == "middleware" else Guarded("application")
+    if way == "middleware":
+        app.wsgi_app = partial(guard, app.wsgi_app)
+    GreenWS(app).route("/lean", endpoint="lean", request_context=False)(Endpoint)
+    client = app.extensions["greenws"].test_client()
+    for _ in range(2):
+        with client.connect("/lean"):
+            pass
+        with pytest.raises(UpgradeRefused) as caught, client.connect("/lean", remote_addr="10.0.0.1"):
+            pass
+        assert caught.value.response.status_code == 401
+        del caught
+    assert asked == ["127.0.0.1", "10.0.0.1"] * 2
 
 
 def test_a_converter_that_wants_an_app_context_has_one(app, ws, opened, connect):
