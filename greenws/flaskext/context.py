@@ -32,9 +32,9 @@ def _is_any_wanted(teardown: list[Any], ending: dict[Any, Any], ended: dict[Any,
 def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, Any], None]:
     """Returns ``on_message`` or ``on_stream`` so that each message has an app context of its own, torn down behind it.
 
-    While nobody wants to know of its end, contexts are kept and used again, one by each call that runs, and only ``g``
-    is emptied: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
-    behind it, so that nothing of one connection is seen by the next.
+    While nobody wants to know of its end, contexts in whose ``g`` nothing was left are used again, one by each call
+    that runs: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
+    behind it, so that nothing of one connection is seen by the next, nor by a greenlet that has a copy of its context.
     """
     # Looked up once: these lists and dicts stay the same objects however many functions and receivers come and go.
     teardown = app.teardown_appcontext_funcs
@@ -50,16 +50,16 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
         place, spare = spare, None
         if place is None:
             place = more.pop() if more else _push(app)
+        if place[2]:  # a greenlet that has a copy of it has put something there meanwhile
+            place = _push(app)
         try:
             place[1]().run(on_message, conn, message)
         finally:
-            if place[2]:
-                place[0].g = app.app_ctx_globals_class()
-                place = place[0], place[1], place[0].g.__dict__
-            if spare is None:
-                spare = place
-            else:
-                more.append(place)
+            if not place[2]:  # else it is left to whoever has a copy of it
+                if spare is None:
+                    spare = place
+                else:
+                    more.append(place)
 
     return run
 

@@ -53,13 +53,11 @@ class View(BlockingRun):
             context.pop()  # its teardown functions are given the exception that is on its way, if there is one
 
     def renew_context(self) -> None:
-        """Ends the app context of the last message and begins the next; only empties ``g`` if nobody wants to know."""
-        if self._context is None or has_teardown(self._app):
+        """Ends the app context of the last message and begins the next, unless nobody could tell the difference."""
+        if self._context is None or self._context.g.__dict__ or has_teardown(self._app):
             self._end_context()
             self._context = self._app.app_context()
             self._context.push()
-        elif self._context.g.__dict__:
-            self._context.g = self._app.app_ctx_globals_class()
 
 
 def before_wait(conn: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextvars import copy_context
 
 import gevent
 import pytest
@@ -152,6 +153,47 @@ def test_handlers_of_two_connections_do_not_share_g(app, ws, connect):
         gevent.idle()
         go_on.set()
         assert (first.receive(), second.receive()) == ("first", "second")
+
+
+def test_a_greenlet_with_a_copy_of_its_context_keeps_the_g_of_its_message(on_message, connect):
+    go_on, looking = Event(), []
+
+    def look():
+        go_on.wait(5)
+        return g.who
+
+    def handle(message):
+        g.who = message
+        looking.append(gevent.spawn(copy_context().run, look))
+        return message
+
+    on_message.append(handle)
+    with connect("/echo") as first, connect("/echo") as second:
+        for peer, message in ((first, "a"), (second, "b"), (first, "c"), (second, "d")):
+            ask(peer, message)
+        go_on.set()
+        assert [greenlet.get(timeout=5) for greenlet in looking] == ["a", "b", "c", "d"]
+
+
+def test_what_such_a_greenlet_puts_into_its_g_is_not_in_that_of_a_later_message(ws, connect):
+    go_on, leaving = Event(), []
+
+    def leave():
+        go_on.wait(5)
+        g.left = True
+
+    @ws.route("/echo")
+    class Echo(Endpoint):
+        def on_message(self, conn, message):
+            conn.send(str("left" in g))
+            leaving.append(gevent.spawn(copy_context().run, leave))
+
+    with connect("/echo") as first, connect("/echo") as second:
+        assert ask(first, "x") == "False"
+        go_on.set()
+        gevent.joinall(leaving)
+        assert ask(second, "x") == "False"
+        gevent.joinall(leaving)
 
 
 def test_event_style_messages_have_no_request(app, ws, connect):
