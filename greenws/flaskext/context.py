@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, appcontext_popped, appcontext_pushed, appcontext_tearing_down
 from flask.ctx import AppContext
+from greenlet import getcurrent, greenlet
 
 from greenws.net.connection import Connection
 
@@ -15,18 +16,15 @@ from greenws.net.connection import Connection
 _Place = tuple[AppContext, Callable[[], Context], dict[str, Any]]
 
 
-def has_teardown(app: Flask) -> bool:
+# Looked up once: these dicts, and the lists of functions, stay the same objects however many come and go.
+_ending = appcontext_tearing_down.receivers
+_ended = appcontext_popped.receivers
+_begun = appcontext_pushed.receivers
+
+
+def _is_any_wanted(teardown: list[Any]) -> bool:
     """Whether anybody wants to know when an app context begins or ends."""
-    ending, ended, begun = _receivers()
-    return _is_any_wanted(app.teardown_appcontext_funcs, ending, ended, begun)
-
-
-def _receivers() -> list[dict[Any, Any]]:
-    return [signal.receivers for signal in (appcontext_tearing_down, appcontext_popped, appcontext_pushed)]
-
-
-def _is_any_wanted(teardown: list[Any], ending: dict[Any, Any], ended: dict[Any, Any], begun: dict[Any, Any]) -> bool:
-    return bool(teardown or ending or ended or begun)
+    return bool(teardown or _ending or _ended or _begun)
 
 
 def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, Any], None]:
@@ -36,15 +34,13 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
     that runs: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
     behind it, so that nothing of one connection is seen by the next, nor by a greenlet that has a copy of its context.
     """
-    # Looked up once: these lists and dicts stay the same objects however many functions and receivers come and go.
     teardown = app.teardown_appcontext_funcs
-    ending, ended, begun = _receivers()
     spare: _Place | None = None
     more: list[_Place] = []
 
     def run(conn: Connection, message: Any) -> None:  # two names, not *args: that alone would cost 0.1 µs
         nonlocal spare
-        if _is_any_wanted(teardown, ending, ended, begun):
+        if _is_any_wanted(teardown):
             copy_context().run(_run_within, app, on_message, conn, message)
             return
         place, spare = spare, None
@@ -62,6 +58,49 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
                     more.append(place)
 
     return run
+
+
+_of_views: dict[greenlet, ViewContexts] = {}  # by the greenlets in which they run; a context variable is slower to find
+
+
+class ViewContexts:
+    """The app contexts of the view that runs in this greenlet: one for each message, or the same again as above.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._teardown = app.teardown_appcontext_funcs
+        self._context: AppContext | None = None
+        self._variables: dict[str, Any] = {}  # what is in its g
+        _of_views[getcurrent()] = self
+
+    def renew(self) -> None:
+        """Ends the app context of the last message and begins the next, unless nobody could tell the difference."""
+        if self._context is None or self._variables or _is_any_wanted(self._teardown):
+            self._pop()
+            self._context = self._app.app_context()
+            self._context.push()
+            self._variables = self._context.g.__dict__
+
+    def end(self) -> None:
+        """The view has ended, and with it the last one."""
+        del _of_views[getcurrent()]
+        self._pop()
+
+    def _pop(self) -> None:
+        context, self._context = self._context, None
+        if context is not None:
+            context.pop()  # its teardown functions are given the exception that is on its way, if there is one
+
+
+def before_wait(conn: Connection) -> None:
+    """Lets go of what the last message needed, such as a database session. Called when a view is about to wait."""
+    contexts = _of_views.get(getcurrent())
+    if contexts is not None:
+        contexts.renew()
 
 
 def for_the_end(app: Flask, on_close: Callable[..., Any]) -> Callable[[Connection, int, str], None]:

@@ -11,9 +11,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from greenws.errors import HandshakeError, RequestError, StateError, UnsupportedServer
-from greenws.flaskext.context import for_messages, for_the_end, run_in_context
+from greenws.flaskext.context import before_wait, for_messages, for_the_end, run_in_context
 from greenws.flaskext.endpoint import Endpoint
-from greenws.flaskext.view import View, before_wait
+from greenws.flaskext.view import View
 from greenws.net.connection import Connection
 from greenws.net.sender import Service
 from greenws.server.admission import admit
