@@ -19,8 +19,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport NAN
 
 from greenws.net.closing cimport Closing
+from greenws.net.greenlets cimport current_greenlet, run_greenlet
 from greenws.net.pool cimport get_pool
-from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
+from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.net.stream cimport Outbox
 
@@ -154,7 +155,7 @@ cdef class Connection(Closing):
                 closers = self.extra().closers
                 closers.append(me)
                 try:
-                    self.reactor.wait_in_hub()
+                    self.reactor.wait(me)
                 finally:
                     if me in closers:
                         closers.remove(me)

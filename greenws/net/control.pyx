@@ -9,8 +9,9 @@ from greenws.protocol.events import Ping, Pong
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
+from greenws.net.greenlets cimport current_greenlet, run_greenlet
 from greenws.net.outflow cimport Outflow
-from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
+from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CONNECTING
 
 cdef enum:
@@ -84,7 +85,7 @@ cdef class Control(Outflow):
             self.write_frame(0x89, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload))
             while entry[2] is None:
                 self.check_open()
-                self.reactor.wait_in_hub()
+                self.reactor.wait(entry[0])
         except Timeout as error:
             if error is not timer:
                 raise

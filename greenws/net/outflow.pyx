@@ -14,7 +14,7 @@ from gevent.fileobject import FileObjectPosix, FileObjectThread
 from greenws.errors import StateError
 from greenws.protocol.deflate import Deflation
 
-from greenws.net.reactor cimport current_greenlet
+from greenws.net.greenlets cimport current_greenlet
 from greenws.net.sender cimport CONNECTING, OPEN, Sender
 from greenws.net.turn cimport Turn
 

@@ -14,6 +14,7 @@ cdef class HandlerPool:
     cdef int step_out(self) except -1
     cdef int step_in(self) except -1
     cdef int submit(self, Pollable job) except -1
+    cdef object take(self, Pollable job)
     cdef int _start(self, Pollable job) except -1
 
 cdef HandlerPool get_pool(Reactor reactor, Py_ssize_t size)

@@ -10,7 +10,8 @@ from collections import deque
 
 from greenlet import greenlet as Greenlet
 
-from greenws.net.reactor cimport Pollable, Reactor, current_greenlet, get_reactor, run_greenlet
+from greenws.net.greenlets cimport current_greenlet, run_greenlet
+from greenws.net.reactor cimport Pollable, Reactor, get_reactor
 
 cdef enum:
     MAX_IDLE = 128  # parked greenlets kept after a rush, about 5 KB each
@@ -34,6 +35,14 @@ cdef class HandlerPool:
             self.waiting.append(job)
             return 1
         return self._start(job)
+
+    cdef object take(self, Pollable job):
+        """Gives the job to a parked greenlet, which the caller switches to. None when there is none, or others are first."""
+        if not self.idle or self.running >= self.size or self.waiting:
+            return None
+        self.running += 1
+        self.job = job
+        return self.idle.pop()
 
     def enqueue(self, Pollable job not None):
         """Lets the job wait for a turn of the hub of its own. May be called from everywhere in the hub's thread."""
@@ -63,7 +72,7 @@ cdef class HandlerPool:
                 self._one_done()
                 parked = True
                 self.idle.append(me)
-                self.reactor.to_hub()
+                self.reactor.line.park(me)
                 parked = False
         finally:
             # Killed in a handler, or while parked: it is counted no longer, and whoever waits gets another greenlet.

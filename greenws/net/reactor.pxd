@@ -8,10 +8,11 @@ cdef enum:
     EDGE = 16  # an interest: edge-triggered
     READ_SIZE = 262144  # bytes: the most one turn takes from one descriptor
 
+from greenws.net.line cimport Line, TurnTaker
 from greenws.net.wheel cimport Wheel
 
 
-cdef class Pollable:
+cdef class Pollable(TurnTaker):
     cdef object __weakref__
     cdef readonly Reactor reactor
     cdef int fd
@@ -45,6 +46,7 @@ cdef class Reactor:
     cdef object timer
     cdef dict watchers
     cdef list graveyard, postponed, turning
+    cdef Line line
     cdef bint polling
     cdef EpollSet _set_of(self, Pollable item)
     cdef int add(self, Pollable item, int fd, unsigned int interest) except -1
@@ -57,9 +59,6 @@ cdef class Reactor:
     cdef int _handle(self, EpollSet place, int most) except -1
     cdef int _report(self, Pollable item, unsigned int events) except -1
     cdef bint is_here(self) noexcept
-    cdef int wait_in_hub(self) except -1
-    cdef int to_hub(self) except -1
+    cdef int wait(self, object me) except -1
 
 cpdef Reactor get_reactor()
-cdef int run_greenlet(object greenlet) except -1
-cdef object current_greenlet()

@@ -2,12 +2,13 @@ from typing import Any
 
 from gevent.hub import Hub
 
+from greenws.net.line import TurnTaker
 from greenws.net.pool import HandlerPool
 from greenws.net.wheel import Wheel
 
 LET_IN: float
 
-class Pollable:
+class Pollable(TurnTaker):
     wheel_slot: int
     @property
     def reactor(self) -> Reactor: ...

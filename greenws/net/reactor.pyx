@@ -22,20 +22,13 @@ import sys
 import time
 import weakref
 
-from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from gevent import get_hub
 
 from greenws.errors import StateError
 from greenws.net.epoll cimport BATCH, EpollSet, is_here as has_epoll
+from greenws.net.line cimport Line, TurnTaker
 from greenws.net.wheel import Wheel
-
-cdef extern from "greenlet/greenlet.h":
-    ctypedef struct PyGreenlet:
-        pass
-    void PyGreenlet_Import() except *
-    object PyGreenlet_Switch(PyGreenlet* target, PyObject* args, PyObject* kwargs)
-    PyGreenlet* PyGreenlet_GetCurrent()
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident() nogil
@@ -52,31 +45,14 @@ cdef extern from *:
 cdef enum:
     ROUNDS = 4
     FEW = 16  # events of newcomers between two looks at the clock
+    LINE = 16  # connections that wait for their turn while others are being read
 
 LET_IN = 0.005  # seconds of one turn for newcomers
 
 LIVE = weakref.WeakSet()  # of reactors, for a fork
 
-PyGreenlet_Import()
 
-
-cdef int run_greenlet(object greenlet) except -1:
-    """Switches to a greenlet that waits, from the hub. What it raises, when it ends by that, is reported, not raised here."""
-    try:
-        PyGreenlet_Switch(<PyGreenlet*> <PyObject*> greenlet, NULL, NULL)
-    except BaseException:
-        get_hub().handle_error(greenlet, *sys.exc_info())
-    return 0
-
-
-cdef object current_greenlet():
-    cdef PyObject* current = <PyObject*> PyGreenlet_GetCurrent()  # a new reference, which the cast does not know of
-    greenlet = <object> current
-    Py_DECREF(greenlet)
-    return greenlet
-
-
-cdef class Pollable:
+cdef class Pollable(TurnTaker):
     """Something that owns a descriptor, waits in the reactor, and may have a deadline on the wheel."""
 
     def __cinit__(self):
@@ -155,6 +131,7 @@ cdef class Reactor:
         self.graveyard = []
         self.postponed = []
         self.turning = []
+        self.line = Line(self.hub)
         self.watchers = {}
         self.buffer = bytearray(READ_SIZE)
         self.head = bytearray(16)
@@ -174,6 +151,7 @@ cdef class Reactor:
                 watcher.close()
         self.timer = None
         self.watchers = {}
+        self.line.clear()
         if self.connections is not None:
             self.connections.end()
             self.newcomers.end()
@@ -256,6 +234,7 @@ cdef class Reactor:
     def _ready(self, int events, Pollable item):
         if item.registered:
             self._report(item, (events & (READ | WRITE)) or GONE)
+            self.line.serve()
 
     cdef int _report(self, Pollable item, unsigned int events) except -1:
         try:
@@ -286,7 +265,10 @@ cdef class Reactor:
             item = <Pollable> place.item(i)
             if item.registered:
                 self._report(item, place.events(i))
+                if len(self.line.waiting) >= LINE:
+                    self.line.serve()
         item = None
+        self.line.serve()
         if self.graveyard:
             self.graveyard = []
         self.polling = False
@@ -335,22 +317,18 @@ cdef class Reactor:
                 item.resume()
             except BaseException:
                 self.hub.handle_error(item, *sys.exc_info())
+            self.line.serve()
         return 0
 
     cdef bint is_here(self) noexcept:
         """Whether the caller runs in this reactor's thread."""
         return PyThread_get_thread_ident() == self.thread
 
-    cdef int wait_in_hub(self) except -1:
-        """Lets the hub run until somebody switches back to this greenlet."""
-        if current_greenlet() is self.hub or not self.is_here():
+    cdef int wait(self, object me) except -1:
+        """Lets others run until somebody switches back to the calling greenlet, which is ``me``."""
+        if me is self.hub or not self.is_here():
             raise StateError("this call waits, so it needs a greenlet of the connection's own thread, and not the hub itself")
-        return self.to_hub()
-
-    cdef int to_hub(self) except -1:
-        """``wait_in_hub`` for who is known to be in a greenlet of this thread."""
-        PyGreenlet_Switch(<PyGreenlet*> <PyObject*> self.hub, NULL, NULL)
-        return 0
+        return self.line.park(me)
 
 
 def _forget_all():

@@ -1,6 +1,6 @@
 """The receiving half of a connection: messages in, handlers run.
 
-What has arrived is decoded in the hub and given to whoever handles it: the greenlet inside ``receive``, or one of the pool's.
+What has arrived is decoded in the hub. Then whoever handles it has a turn: the greenlet inside ``receive``, or one of the pool's.
 When the handler is behind, at most ``inbox_size`` messages and one read's bytes wait here, then reading stops: a flood costs its
 sender, not us. The decoder is lent only while it holds part of a message, so a quiet connection has none.
 """
@@ -16,8 +16,9 @@ from greenws.protocol.events import Chunk, Pause
 
 from greenws.net.control cimport Control
 from greenws.net.counts cimport Counts, nanoseconds
+from greenws.net.greenlets cimport current_greenlet
 from greenws.net.pool cimport HandlerPool
-from greenws.net.reactor cimport WRITE, current_greenlet, run_greenlet
+from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
 from greenws.protocol.messages cimport MessageDecoder
 
@@ -128,10 +129,11 @@ cdef class Receiver(Control):
     cdef int wait_for_message(self) except -1:
         if self.receiver is not None:  # another came while ``between`` ran
             raise StateError("another greenlet is already receiving from this connection")
+        cdef object me = current_greenlet()
         try:
             while self.first is None and not self.close_sent and self.state != CLOSED:
-                self.receiver = current_greenlet()
-                self.reactor.wait_in_hub()
+                self.receiver = me
+                self.reactor.wait(me)
         finally:
             self.receiver = None
         return 0
@@ -267,19 +269,38 @@ cdef class Receiver(Control):
         return message
 
     cdef int dispatch(self) except -1:
-        """In the hub: lets whoever handles messages run, if there are any and nobody does."""
-        cdef object receiver = self.receiver
-        if self.first is not None:
+        """In the hub: gives whoever handles messages a turn, if there are any and nobody does."""
+        if self.first is not None and (self.receiver is not None or (self.service.on_message is not None and not self.busy)):
             self.held = True
-            if receiver is not None:
-                self.receiver = None
-                run_greenlet(receiver)
-            elif self.service.on_message is not None and not self.busy:
-                self.to_pool()
+            return self.reactor.line.add(self)
         self.held = False
         if self.outbox is not None and self.interest & WRITE == 0:
             self.flush()
         return self.settle()
+
+    cdef object begin_turn(self):
+        cdef object greenlet = self.receiver
+        if self.first is None:
+            return None
+        if greenlet is not None:
+            self.receiver = None
+        elif self.service.on_message is not None and not self.busy:
+            greenlet = (<HandlerPool> self.reactor.pool).take(self)
+            self.busy = greenlet is not None
+        return greenlet
+
+    cdef int start_turn(self) except -1:
+        if self.first is not None and self.service.on_message is not None and not self.busy:
+            self.to_pool()
+        return 0
+
+    cdef int end_turn(self) except -1:
+        self.held = False
+        if self.state == CLOSING:
+            self.reactor.defer(self)  # it ends in the hub: the greenlet that waits now may be one that ends with it
+        elif self.outbox is not None and self.interest & WRITE == 0:
+            self.flush()
+        return 0
 
     cdef int to_pool(self) except -1:
         """Lets a greenlet of the pool run ``work``, now or when there is one."""

@@ -17,7 +17,7 @@ from libc.string cimport memcpy
 from greenws.errors import ConnectionClosed, StateError
 
 from greenws.net.counts cimport Counts
-from greenws.net.reactor cimport current_greenlet, run_greenlet
+from greenws.net.greenlets cimport current_greenlet, run_greenlet
 from greenws.net.stream cimport Outbox, Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.frames cimport write_header
@@ -261,7 +261,7 @@ cdef class Sender(Stream):
                 self._over_the_mark()
             outbox.writers.append(me)
             try:
-                self.reactor.wait_in_hub()
+                self.reactor.wait(me)
             finally:
                 if outbox.writers and me in outbox.writers:
                     outbox.writers.remove(me)

@@ -7,7 +7,8 @@ from collections import deque
 
 from greenws.errors import StateError
 
-from greenws.net.reactor cimport Reactor, current_greenlet, run_greenlet
+from greenws.net.greenlets cimport current_greenlet, run_greenlet
+from greenws.net.reactor cimport Reactor
 
 
 cdef class Turn:
@@ -31,7 +32,7 @@ cdef class Turn:
             waited = True
             self.waiting.append(me)
             try:
-                self.reactor.wait_in_hub()
+                self.reactor.wait(me)
             finally:
                 if me in self.waiting:
                     self.waiting.remove(me)

@@ -19,6 +19,7 @@ from tests.leaks import no_leaks, pytest_runtest_makereport
 
 __all__ = ["no_leaks", "pytest_runtest_makereport"]
 
+COUNT = 40  # connections: more than wait for their turn while others are read
 QUIET = Config(ping_interval=None)  # no pings: nothing happens that the test does not do
 
 
@@ -192,3 +193,42 @@ def net() -> Iterator[Net]:
 @pytest.fixture
 def recorder(net: Net) -> Recorder:
     return net.recorder
+
+
+@pytest.fixture
+def views(net: Net) -> Iterator[Callable[..., gevent.Greenlet]]:
+    """Starts blocking-style views, which have ended when the test has."""
+    greenlets: list[gevent.Greenlet] = []
+
+    def start(view: Callable[..., Any], *args: Any) -> gevent.Greenlet:
+        greenlets.append(gevent.spawn(view, *args))
+        gevent.idle()
+        return greenlets[-1]
+
+    yield start
+    gevent.killall(greenlets)
+    greenlets.clear()
+
+
+def echo(conn: Connection) -> None:
+    """A view."""
+    for message in conn:
+        conn.send(message)
+
+
+@pytest.fixture
+def echoes(net: Net, views: Callable[..., Any]) -> Callable[..., list[tuple[Connection, Peer]]]:
+    """Makes connections that answer, and their peers. ``style`` is blocking, event, or mixed: one after the other."""
+
+    def make(style: str, count: int = COUNT) -> list[tuple[Connection, Peer]]:
+        pairs = []
+        for number in range(count):
+            is_event = style == "event" or (style == "mixed" and number % 2 == 1)
+            conn, peer = net.bare(net.service(lambda conn, message: conn.send(message)) if is_event else None)
+            if not is_event:
+                views(echo, conn)
+            pairs.append((conn, peer))
+        gevent.idle()
+        return pairs
+
+    return make

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FILES = ("test_connection.py", "test_closing.py", "test_backpressure.py", "test_broadcast.py", "test_pool.py")
-FILES += ("test_inflow.py", "test_outflow.py")
+FILES += ("test_inflow.py", "test_outflow.py", "test_together.py")
 
 CHECK = """
 from tests.leaks import descriptors, warm_up

@@ -1,0 +1,6 @@
+from gevent.hub import Hub
+
+class TurnTaker: ...
+
+class Line:
+    def __init__(self, hub: Hub) -> None: ...
