@@ -46,6 +46,8 @@ cdef class Reactor:
     cdef object timer
     cdef dict watchers
     cdef list graveyard, postponed, turning
+    cdef object going, departures  # peers that have gone, each with its events, and when to look at them
+    cdef int gone  # how many have been looked at in this turn
     cdef Line line
     cdef bint polling
     cdef EpollSet _set_of(self, Pollable item)
@@ -53,6 +55,7 @@ cdef class Reactor:
     cdef int change(self, Pollable item, unsigned int interest) except -1
     cdef int again(self, Pollable item) except -1
     cdef int remove(self, Pollable item) except -1
+    cdef bint _must_wait(self, Pollable item, unsigned int events) except -1
     cdef int defer(self, Pollable item) except -1
     cdef int next_turn(self, Pollable item) except -1
     cdef int _resume(self, list items) except -1

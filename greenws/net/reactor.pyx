@@ -11,6 +11,9 @@ All others, and all watchers, are level-triggered: what a turn leaves unread is 
 Who has just connected is in a set of its own: listening sockets, and connections that are not upgraded yet. What they
 want takes long, by comparison, and in one set ten thousand of them would stand before a message that comes behind them.
 
+When many peers go at once, what their ends cost is spread: a few are looked at in the turn that hears of them, the others
+for LET_OUT seconds of each turn. Those who stay are served between.
+
 Everything here runs in the hub and must not block. A turn handles at most ROUNDS × BATCH events of connections, and
 newcomers for LET_IN seconds, then the loop has its other timers and greenlets go first. An item that is removed in the
 middle of a batch stays alive until the batch ends, because a later event of the same batch may still point to it.
@@ -21,6 +24,7 @@ import os
 import sys
 import time
 import weakref
+from collections import deque
 
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from gevent import get_hub
@@ -44,10 +48,12 @@ cdef extern from *:
 
 cdef enum:
     ROUNDS = 4
-    FEW = 16  # events of newcomers between two looks at the clock
+    FEW = 16  # events of newcomers, or of those who go, between two looks at the clock
+    AT_ONCE = 32  # peers that go whose end is looked at in the turn that hears of it
     LINE = 16  # connections that wait for their turn while others are being read
 
 LET_IN = 0.005  # seconds of one turn for newcomers
+LET_OUT = 0.005  # seconds of one turn for those who have gone
 
 LIVE = weakref.WeakSet()  # of reactors, for a fork
 
@@ -131,6 +137,7 @@ cdef class Reactor:
         self.graveyard = []
         self.postponed = []
         self.turning = []
+        self.going = deque()
         self.line = Line(self.hub)
         self.watchers = {}
         self.buffer = bytearray(READ_SIZE)
@@ -145,11 +152,12 @@ cdef class Reactor:
         cdef Pollable item
         self.forgotten = True
         self.wheel.stop()
-        for watcher in [self.timer, *self.watchers.values()]:
+        for watcher in [self.timer, self.departures, *self.watchers.values()]:
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
-        self.timer = None
+        self.timer = self.departures = None
+        self.going.clear()
         self.watchers = {}
         self.line.clear()
         if self.connections is not None:
@@ -246,6 +254,7 @@ cdef class Reactor:
 
     def _turn(self):
         cdef int rounds
+        self.gone = 0
         for rounds in range(ROUNDS):
             if self._handle(self.connections, BATCH) < BATCH:
                 return
@@ -258,13 +267,15 @@ cdef class Reactor:
     cdef int _handle(self, EpollSet place, int most) except -1:
         """Reports so many events at most. Returns how many there were."""
         cdef int i, n
+        cdef unsigned int events
         cdef Pollable item
         self.polling = True
         n = place.look(most)
         for i in range(n):
             item = <Pollable> place.item(i)
-            if item.registered:
-                self._report(item, place.events(i))
+            events = place.events(i)
+            if item.registered and not (events & (ENDS | GONE) and self._must_wait(item, events)):
+                self._report(item, events)
                 if len(self.line.waiting) >= LINE:
                     self.line.serve()
         item = None
@@ -273,6 +284,31 @@ cdef class Reactor:
             self.graveyard = []
         self.polling = False
         return max(n, 0)
+
+    cdef bint _must_wait(self, Pollable item, unsigned int events) except -1:
+        """Whether a peer's end is looked at later. An edge is reported once, so what it said is kept."""
+        if item.is_newcomer or self.gone < AT_ONCE:
+            self.gone += 1
+            return False
+        self.going.append((item, events))
+        if self.departures is None:
+            self.departures = self.loop.timer(0, 1e-6)
+            self.departures.start(self._let_out)
+        return True
+
+    def _let_out(self):
+        cdef Pollable item
+        until = time.monotonic() + LET_OUT
+        while self.going:
+            for item, events in [self.going.popleft() for _ in range(min(FEW, len(self.going)))]:
+                if item.registered:
+                    self._report(item, events)
+            self.line.serve()
+            if time.monotonic() >= until:
+                return
+        self.departures.stop()
+        self.departures.close()
+        self.departures = None
 
     cdef int defer(self, Pollable item) except -1:
         """Calls the item's ``resume`` in the hub's next turn, once however often it is asked."""
