@@ -131,13 +131,19 @@ class Keeper:
             self._upstream(member).end(member.conn)
             member.conn = None
         for member in orders.open:
-            opener = gevent.spawn(self._open, member)
+            opener = gevent.spawn(self._run_opener, member)
             self._openers[opener] = member
             opener.rawlink(self._on_opener_end)
         if self._timer is None or orders.open or orders.close:
             self._arm(now)
 
-    def _open(self, member: Member) -> None:
+    def _run_opener(self, member: Member | None) -> None:
+        """Opens a member, then one that is ordered when it is open, and so on: a greenlet for each would cost more."""
+        while member is not None:
+            member = self._open(member)
+
+    def _open(self, member: Member) -> Member | None:
+        """Opens a member. Returns the one to be opened next, if there is one."""
         began, url = time.monotonic(), member.endpoint.url
         conn = None
         try:
@@ -156,13 +162,19 @@ class Keeper:
             self.tally.last_error = f"{type(error).__name__}: {error}"
             if is_hopeless(error):
                 self._hopeless.add(member)
-            return  # and on to _on_opener_end
+            return None  # and on to _on_opener_end
         now = time.monotonic()
         member.conn = conn
         self.members[conn] = member
         self.tally.opened += 1
         self.tally.connects.append(now - began)
-        self.carry_out(self.plan.opened(member, now), now)
+        orders = self.plan.opened(member, now)
+        successor = orders.open.pop() if orders.open else None
+        if successor is not None:
+            self._openers[gevent.getcurrent()] = successor
+        self.carry_out(orders, now)
+        self.changed.set()
+        return successor
 
     def _on_opener_end(self, opener: gevent.Greenlet) -> None:
         """In the hub: an attempt is over, however it ended."""

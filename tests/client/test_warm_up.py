@@ -8,6 +8,7 @@ from typing import Any
 import gevent
 import pytest
 from flask import abort
+from gevent.event import Event
 
 from greenws.client import names
 from greenws.client.members import Member
@@ -34,6 +35,41 @@ def test_a_warm_up_opens_so_many_at_once_and_tells_how_it_goes(upstream: Upstrea
         with pool.lease(timeout=0) as conn:
             echo(conn)
         assert pool.stats.opened == 30
+
+
+def test_a_warm_up_has_a_greenlet_for_each_that_opens_at_once_not_for_each(upstream: Upstream) -> None:
+    openers: set[object] = set()
+    with ConnectionPool(upstream.url, on_open=lambda conn: openers.add(gevent.getcurrent())) as pool:
+        assert pool.warm_up(12, concurrency=3).is_complete
+        assert len(openers) == 3
+
+
+def test_what_fails_after_others_were_opened_counts_as_failed(upstream: Upstream) -> None:
+    answers = iter((200, 200, 403))
+    upstream.before = lambda: abort(status) if (status := next(answers)) != 200 else None
+    with ConnectionPool(upstream.url) as pool:
+        report = pool.warm_up(5, concurrency=1)
+        assert (report.ready, report.opened, report.failed) == (2, 2, 1)
+        assert report.is_refused
+        assert pool.stats.opening == 0
+
+
+def test_a_pool_that_is_closed_gives_up_what_is_opened_after_others(upstream: Upstream) -> None:
+    begun, go_on = Event(), Event()
+
+    def wait() -> None:
+        if pool.stats.opened:
+            begun.set()
+            go_on.wait(5)
+
+    upstream.before = wait
+    with ConnectionPool(upstream.url) as pool:
+        warming = gevent.spawn(pool.warm_up, 3, concurrency=1)
+        assert begun.wait(5)
+        assert pool.drain(5)
+        go_on.set()
+        assert not warming.get().is_complete
+        assert (pool.stats.opened, pool.stats.failed, pool.stats.opening) == (1, 1, 0)
 
 
 def test_a_warm_up_of_nobody_says_why_and_asks_seldom() -> None:
