@@ -16,7 +16,7 @@ BUILT = ROOT / ".cache" / "bench"
 GOCODE = Path("/usr/share/gocode/src/github.com")
 
 ECHO = ("echo-100", "echo-1000", "pipelined", "binary")
-ALL = (*ECHO, "handshake", "handshake-user", "fanout-1000", "fanout-10000", "idle", "storm")
+ALL = (*ECHO, "handshake", "fanout-1000", "fanout-10000", "idle", "storm")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ SERVERS = (
         ("pings",),
         modules=("picows", "uvloop"),
     ),
-    Server("gin", "Gin and gorilla/websocket", "{gin} {port}", environ=GO),
+    Server("gin", "Gin and gorilla/websocket", "{gin} {port}", (*ALL, "handshake-user"), environ=GO),
     Server("gin-pings", "Gin and gorilla/websocket", "{gin} {port} pings", ("pings",), environ=GO),
     Server("ws", "ws on Node.js", "node {peers}/ws_server.cjs {port}", environ=NODE),
     Server(
