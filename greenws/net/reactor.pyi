@@ -7,6 +7,7 @@ from greenws.net.pool import HandlerPool
 from greenws.net.wheel import Wheel
 
 LET_IN: float
+LET_OUT: float
 
 class Pollable(TurnTaker):
     wheel_slot: int
