@@ -6,9 +6,11 @@ cdef class TurnTaker:
 cdef class Line:
     cdef object hub
     cdef list waiting  # in the order they came
+    cdef Py_ssize_t size  # bytes of their messages
     cdef Py_ssize_t served  # how many of them have had their turn, or have it
     cdef TurnTaker serving  # whose turn it is
-    cdef int add(self, TurnTaker item) except -1
+    cdef int add(self, TurnTaker item, Py_ssize_t size) except -1
+    cdef bint is_full(self) noexcept
     cdef int clear(self) except -1
     cdef int serve(self) except -1
     cdef int park(self, object me) except -1

@@ -11,6 +11,10 @@ import sys
 
 from greenws.net.greenlets cimport switch_to
 
+cdef enum:
+    LENGTH = 16  # connections that wait for their turn while others are being read
+    SIZE = 32768  # bytes of their messages: with more the first would be out of the processor's cache when its turn comes
+
 
 cdef class TurnTaker:
     """Something whose messages a greenlet handles."""
@@ -39,15 +43,20 @@ cdef class Line:
         self.hub = hub
         self.waiting = []
 
-    cdef int add(self, TurnTaker item) except -1:
-        """In the hub: gives the item a turn behind all others, in the next ``serve``."""
+    cdef int add(self, TurnTaker item, Py_ssize_t size) except -1:
+        """In the hub: gives the item, with messages of so many bytes, a turn behind all others, in the next ``serve``."""
         self.waiting.append(item)
+        self.size += size
         return 0
+
+    cdef bint is_full(self) noexcept:
+        """Whether those in line are to be served before others are read."""
+        return self.size >= SIZE or len(self.waiting) >= LENGTH
 
     cdef int clear(self) except -1:
         """Forgets all, and whose turn it is."""
         self.waiting = []
-        self.served = 0
+        self.served = self.size = 0
         self.serving = None
         return 0
 
@@ -64,7 +73,7 @@ cdef class Line:
                     self.serving.start_turn()
                 else:
                     self.waiting.clear()
-                    self.served = 0
+                    self.served = self.size = 0
             except BaseException:  # what the greenlet ended by
                 self.hub.handle_error(self.serving, *sys.exc_info())
         return 0

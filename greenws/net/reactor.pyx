@@ -50,7 +50,6 @@ cdef enum:
     ROUNDS = 4
     FEW = 16  # events of newcomers, or of those who go, between two looks at the clock
     AT_ONCE = 32  # peers that go whose end is looked at in the turn that hears of it
-    LINE = 16  # connections that wait for their turn while others are being read
 
 LET_IN = 0.005  # seconds of one turn for newcomers
 LET_OUT = 0.005  # seconds of one turn for those who have gone
@@ -276,7 +275,7 @@ cdef class Reactor:
             events = place.events(i)
             if item.registered and not (events & (ENDS | GONE) and self._must_wait(item, events)):
                 self._report(item, events)
-                if len(self.line.waiting) >= LINE:
+                if self.line.is_full():
                     self.line.serve()
         item = None
         self.line.serve()

@@ -272,7 +272,7 @@ cdef class Receiver(Control):
         """In the hub: gives whoever handles messages a turn, if there are any and nobody does."""
         if self.first is not None and (self.receiver is not None or (self.service.on_message is not None and not self.busy)):
             self.held = True
-            return self.reactor.line.add(self)
+            return self.reactor.line.add(self, self.waiting_size)
         self.held = False
         if self.outbox is not None and self.interest & WRITE == 0:
             self.flush()

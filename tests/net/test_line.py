@@ -13,6 +13,7 @@ from greenws.errors import ConnectionClosed
 from tests.net.conftest import COUNT, echo
 
 LINE = 16  # connections that wait for their turn while others are read
+SIZE = 32768  # bytes of messages that do
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="without epoll gevent's loop says who is first")
 
@@ -67,6 +68,18 @@ def test_views_hand_on_to_each_other_without_the_hub(echoes):
         for _, peer in pairs:
             assert peer.frame() == (1, b"x")
     assert switches.into(gevent.get_hub()) <= COUNT / LINE + 3  # with the test's own
+
+
+def test_large_messages_are_handled_one_by_one(echoes):
+    """They would not fit into the processor's cache together."""
+    pairs = echoes("blocking")
+    message = b"x" * SIZE
+    for _, peer in pairs:
+        peer.send(1, message)
+    with Switches() as switches:
+        for _, peer in pairs:
+            assert peer.frame() == (1, message)
+    assert switches.into(gevent.get_hub()) >= COUNT
 
 
 def test_a_greenlet_of_the_pool_goes_on_with_the_next_connection(net):
