@@ -21,4 +21,4 @@ cdef class Upgrade(Job):
     cpdef drop(self)
 
 
-cpdef bytes collect(result)
+cpdef bytes collect(result, bint is_bounded=*)

@@ -77,7 +77,7 @@ class Upgrade(Job):
             environ["greenws.upgrade"] = self
             try:
                 result = server.handler_class.run_upgrade(server, environ, self.start_response)
-                body = collect(result if self.status.startswith("101") else _bounded(result))
+                body = collect(result, is_bounded=not self.status.startswith("101"))
                 if self.status.startswith("101") and not self.is_done:
                     self.open()
             except ConnectionClosed:
@@ -161,24 +161,19 @@ class Upgrade(Job):
 def _bounded(result: Iterable[bytes]) -> Iterator[bytes]:
     """Passes a body on, up to what is too much."""
     size, until = 0, 0.0
-    try:
-        for chunk in result:
-            now = time.monotonic()
-            until = until or now + MAX_TIME
-            size += len(chunk)
-            if size > MAX_BODY or now > until:
-                raise StateError("the answer to an upgrade request goes on and on")
-            yield chunk
-    finally:
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
+    for chunk in result:
+        now = time.monotonic()
+        until = until or now + MAX_TIME
+        size += len(chunk)
+        if size > MAX_BODY or now > until:
+            raise StateError("the answer to an upgrade request goes on and on")
+        yield chunk
 
 
-def collect(result: Iterable[bytes]) -> bytes:
+def collect(result: Iterable[bytes], is_bounded: bool = False) -> bytes:
     """Returns the whole body of a WSGI application's answer, and lets the application know that it was read."""
     try:
-        return b"".join(result)
+        return b"".join(_bounded(result) if is_bounded else result)
     finally:
         close = getattr(result, "close", None)
         if close is not None:
