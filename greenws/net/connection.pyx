@@ -232,6 +232,7 @@ cdef class Connection(Closing):
     def expire(self, tick):
         """Looks at the deadlines. For the wheel; returns in how many ticks to be asked again."""
         cdef unsigned int now = tick
+        cdef long first = 0, wait
         if self.state == CLOSED:
             return None
         if self.state == CLOSING:
@@ -240,10 +241,10 @@ cdef class Connection(Closing):
                 self.finish()
                 return None
             return self.deadline - now
-        waits = [self._check_limits(now), self._check_idle(now), self._check_heart(now) if self.state == OPEN else 0]
-        if self.state != OPEN:
-            return None
-        return min([wait for wait in waits if wait > 0], default=None)
+        for wait in (self._check_limits(now), self._check_idle(now), self._check_heart(now) if self.state == OPEN else 0):
+            if wait > 0 and (wait < first or not first):
+                first = wait
+        return first if first and self.state == OPEN else None
 
     cdef long _check_limits(self, unsigned int now) except -1:
         """A slow reader at the high-water mark, a message that is never finished. 0: nothing to wait for."""
@@ -302,6 +303,17 @@ cdef class Connection(Closing):
             self.tries += 1
             self.start_ping()
         return ticks
+
+    cdef int answered(self) except -1:
+        """Plans the next ping as soon as this one is answered: what is looked at now is still in the processor's cache."""
+        cdef unsigned int now = self.reactor.wheel.tick
+        if self.tries and self.state == OPEN:
+            _, ticks, self.pace = self.service.rhythm.beat(self.id, now, self.pace, self.tries, 0, True)
+            self.tries = 0
+            self.beat_tick = now + <unsigned int> ticks
+            if self.outbox is None and not self.partial_since and not self.service.idle_ticks:
+                self.reactor.wheel.schedule_at(self, ticks)
+        return 0
 
     # ---- what it offers beside
 

@@ -8,6 +8,7 @@ cdef class Control(Outflow):
     cdef int fail(self, int code, str reason) except -1
     cdef int peer_closed(self, int code, str reason) except -1
     cdef object extra(self)
+    cdef int answered(self) except -1
     cdef int control(self, object event) except -1
     cdef int start_ping(self) except -1
     cdef int _pong(self, bytes payload) except -1

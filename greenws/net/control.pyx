@@ -30,6 +30,9 @@ cdef class Control(Outflow):
     cdef object extra(self):
         return self.extras
 
+    cdef int answered(self) except -1:
+        return 0
+
     cdef int control(self, object event) except -1:
         """In the hub: the peer sent a control frame, or what cannot be a frame."""
         cdef bytes payload
@@ -112,6 +115,7 @@ cdef class Control(Outflow):
             self.latency = now - self.ping_time
             self.service.counts.latency.add(self.latency)
             self.ping_time = 0
+            self.answered()
         entry = self.extras.pings.get(payload) if self.extras is not None else None
         if entry is not None and entry[2] is None:
             self.latency = entry[2] = now - entry[1]

@@ -8,3 +8,4 @@ cdef class Rhythm:
 
     @cython.locals(interval=long, phase=long)
     cpdef long next_beat(self, unsigned long long number, long tick, long pace) except -1
+    cpdef tuple beat(self, unsigned long long number, long tick, long pace, long tries, long waited, bint answered)

@@ -53,8 +53,12 @@ class Wheel:
 
     def schedule(self, item: Item, delay: float) -> None:
         """Asks the item in ``delay`` seconds, rounded up to a tick, instead of when it was to be asked before."""
+        self.schedule_at(item, -int(-delay // TICK))
+
+    def schedule_at(self, item: Item, ticks: int) -> None:
+        """As ``schedule``, in ticks."""
         self.cancel(item)
-        self._place(item, -int(-delay // TICK))
+        self._place(item, ticks)
         if self._timer is None:
             self._last = self._clock()
             self._timer = self._loop.timer(TICK, TICK)

@@ -87,6 +87,35 @@ def test_an_answer_that_lies_in_the_kernel_counts_whatever_the_clock_says(net):
     assert not server.closed
 
 
+@pytest.mark.parametrize(
+    ("settings", "fin", "is_moved"),
+    [({}, True, True), ({"idle_timeout": 200}, True, False), ({"message_timeout": 200}, False, False)],
+)
+def test_an_answer_plans_the_next_ping_at_once_and_puts_no_other_deadline_off(net, settings, fin, is_moved):
+    server, peer = net.bare(net.service(ping_interval=100, **settings))
+    peer.send(1, b"x", fin=fin)
+    gevent.sleep(0.05)
+    server.expire(server.reactor.wheel.tick + 1010)
+    assert (frame := peer.frame())[0] == 9
+    server.reactor.wheel.schedule(server, 101)  # later than any ping
+    before = server.wheel_slot
+    peer.send(10, frame[1])
+    with gevent.Timeout(5):
+        while not server.latency >= 0:
+            gevent.sleep(0.01)
+    assert (server.wheel_slot != before) == is_moved
+
+
+def test_an_answer_does_not_put_off_the_end_of_a_close(net):
+    server, peer = net.bare(net.service(ping_interval=100, close_timeout=0.3))
+    server.expire(server.reactor.wheel.tick + 1010)
+    ping = peer.frame()
+    server.close(1000)
+    assert peer.frame()[0] == 8
+    peer.send(10, ping[1])
+    assert server.wait_closed(5)
+
+
 def test_a_peer_that_answers_is_kept_and_its_latency_measured(net):
     server, client = net.pair(net.service(ping_interval=0.1, ping_timeout=0.1))
     reader = gevent.spawn(client.receive)
