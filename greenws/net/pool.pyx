@@ -14,6 +14,7 @@ from greenws.net.greenlets cimport current_greenlet, run_greenlet
 from greenws.net.reactor cimport Pollable, Reactor, get_reactor
 
 cdef enum:
+    AT_ONCE = 16  # jobs that may come to block before those that were about to go on have done so: each holds a stack
     MAX_IDLE = 128  # parked greenlets kept after a rush, about 5 KB each
 
 REFILL = 0.005  # seconds of one turn of the hub in which jobs that waited are started
@@ -105,8 +106,9 @@ cdef class HandlerPool:
         self.timer.stop()
         self.timer.close()
         self.timer = None
+        cdef Py_ssize_t most = min(self.size, self.running + AT_ONCE)
         until = time.monotonic() + REFILL
-        while self.waiting and self.running < self.size:
+        while self.waiting and self.running < most:
             self._start(self.waiting.popleft())
             if time.monotonic() > until:
                 break

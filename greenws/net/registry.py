@@ -54,14 +54,13 @@ class Registry:
         self.limits: Counter[str] = Counter()
         self.refusals: Counter[int] = Counter()
         self.close_code: int = CloseCode.GOING_AWAY
-        self.views: set[Any] = set()
+        self.views: dict[Any, None] = {}  # a set of ten thousand takes three times the memory
         self._drain_rate = drain_rate
         self._draining: Greenlet[..., bool] | None = None
-        self._live: set[Connection] = set()
-        self.add: Callable[[Connection], None] = self._live.add
-        self.discard: Callable[[Connection], None] = self._live.discard
+        self._live: dict[Connection, None] = {}
+        self.add: Callable[[Connection], None] = self._live.setdefault
         if self.addresses.are_counted:
-            self.add, self.discard = self._add_counted, self._discard_counted
+            self.add = self._add_counted
 
     def __len__(self) -> int:
         """Counts the connections, with those whose upgrade is under way."""
@@ -82,12 +81,14 @@ class Registry:
         return list(self._live)
 
     def _add_counted(self, connection: Connection) -> None:
-        self._live.add(connection)
+        self._live[connection] = None
         self.addresses.add(connection.remote_addr)
 
-    def _discard_counted(self, connection: Connection) -> None:
-        self._live.discard(connection)
-        self.addresses.discard(connection.remote_addr)
+    def discard(self, connection: Connection) -> None:
+        """Counts a connection no longer."""
+        self._live.pop(connection, None)
+        if self.addresses.are_counted:
+            self.addresses.discard(connection.remote_addr)
 
     @property
     def is_full(self) -> bool:
@@ -134,7 +135,7 @@ class Registry:
     def _drain(self, until: float, reason: str, caller: Any) -> bool:
         try:
             leaving = self._close_all(until, reason)
-            while time.monotonic() < until and (self._live or not _are_over(leaving) or self.views - {caller}):
+            while time.monotonic() < until and (self._live or not _are_over(leaving) or self._has_view_beside(caller)):
                 gevent.sleep(STEP)
             left = tuple(self._live)
             for connection in left:
@@ -142,6 +143,9 @@ class Registry:
             return not left
         finally:
             self._draining = None
+
+    def _has_view_beside(self, caller: Any) -> bool:
+        return len(self.views) > (caller in self.views)
 
     def _close_all(self, until: float, reason: str) -> list[Connection]:
         """Tells them all, spread over time. Returns them."""

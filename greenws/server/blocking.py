@@ -55,9 +55,10 @@ class BlockingRun:
         outcome = self._outcome
         assert outcome is not None
         # Not gevent's own kind, which keeps where it was spawned for as long as it lives.
-        run = greenlet(self._work, gevent.get_hub())
+        # And not of a bound method, whose call would have its part of the stack that is kept.
+        run = greenlet(BlockingRun._work, gevent.get_hub())
         run.gr_context = copy_context()
-        gevent.get_hub().loop.run_callback(run.switch)
+        gevent.get_hub().loop.run_callback(run.switch, self)
         if patience is None:
             patience = self._conn.service.config.handshake_timeout
         if outcome.wait(patience) is None and not outcome.ready():
@@ -91,7 +92,7 @@ class BlockingRun:
         """Calls it and ends the connection with it. Returns and raises what ``start`` does."""
         self._conn.set_opener(self._use)
         views, me = self._conn.service.registry.views, getcurrent()
-        views.add(me)
+        views[me] = None
         answer = None
         try:
             answer = self.call()
@@ -104,7 +105,7 @@ class BlockingRun:
                 self._conn.close(CloseCode.INTERNAL_ERROR)
             raise
         finally:
-            views.discard(me)
+            del views[me]
         if self._is_used or answer is None:
             self._conn.close()
             return None
