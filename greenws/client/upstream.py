@@ -57,16 +57,15 @@ class Connections(Registry):
     """
 
     add: Callable[[Any], None]
-    discard: Callable[[Any], None]
 
     def __init__(self, on_end: Callable[[Any], None]) -> None:
         super().__init__()
         self._on_end = on_end
-        self.discard = self._discard
 
-    def _discard(self, conn: Any) -> None:
-        self._live.discard(conn)
-        self._on_end(conn)
+    def discard(self, connection: Any) -> None:
+        """Counts a connection no longer, and says so."""
+        super().discard(connection)
+        self._on_end(connection)
 
 
 class WebSockets:
