@@ -26,6 +26,7 @@ SOURCES = [
     "greenws/protocol/handshake.py",
     "greenws/protocol/head_limits.py",
     "greenws/protocol/http.py",
+    "greenws/protocol/known_heads.py",
     "greenws/protocol/mask.pyx",
     "greenws/protocol/messages.py",
     "greenws/net/accept.pyx",
@@ -53,7 +54,13 @@ SOURCES = [
     "greenws/server/environ.py",
     "greenws/server/straight.py",
     "greenws/server/upgrade.py",
+    "greenws/server/wsgi.py",
+    "greenws/server/listener.py",
     "greenws/flaskext/context.py",
+    "greenws/flaskext/dispatch.py",
+    "greenws/flaskext/route.py",
+    "greenws/flaskext/routing.py",
+    "greenws/flaskext/state.py",
 ]
 
 DIRECTIVES = {

@@ -6,13 +6,15 @@ What is read has no control character, a path, names that are tokens, and at mos
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from fuzz.target import fuzz, timed
 from greenws.errors import HandshakeError, RequestError
-from greenws.protocol import grammar, head_limits, http
+from greenws.protocol import grammar, head_limits, http, known_heads
 from greenws.protocol.head_limits import DEFAULT_LIMITS, HeadLimits
 
 LIMITS = HeadLimits(line=200, headers=5, size=600)
+READER = known_heads.RequestReader()
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -33,6 +35,16 @@ def check(data: bytes) -> None:
         assert verdict(data[:size]) in ((0, end) if end <= 0 or size >= end else (0,))
     for limits in (LIMITS, DEFAULT_LIMITS):
         read_request(data[:end] if end > 0 else data, limits)
+    assert again(READER.read, data) == again(http.read_request, data)
+
+
+def again(read: Callable[[bytes], tuple[http.RequestHead, int] | None], data: bytes) -> object:
+    """What is read, or the status of the refusal: the same whatever was read before."""
+    try:
+        found = timed(read, data)
+    except RequestError as error:
+        return error.status
+    return found and (found[0].headers, found[0].target, found[0].content_length, found[1])
 
 
 def read_request(data: bytes, limits: HeadLimits) -> None:
@@ -53,4 +65,4 @@ def read_request(data: bytes, limits: HeadLimits) -> None:
 
 
 if __name__ == "__main__":
-    fuzz(check, grammar, head_limits, http)
+    fuzz(check, grammar, head_limits, http, known_heads)

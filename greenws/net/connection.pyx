@@ -116,7 +116,7 @@ cdef class Connection(Closing):
         cdef unsigned int now = self.reactor.wheel.tick
         self.pace = self.service.rhythm.first_pace
         self.beat_tick = now + self.service.rhythm.next_beat(self.id, now, self.pace)
-        self.reactor.wheel.schedule_sooner(self, (self.beat_tick - now) * TICK)
+        self.reactor.wheel.schedule_sooner_at(self, self.beat_tick - now)
         return 0
 
     def _send_first(self, bytes head, queued):

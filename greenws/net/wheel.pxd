@@ -14,6 +14,7 @@ cdef class Wheel:
     cpdef schedule(self, item, delay)
     cpdef schedule_at(self, item, long ticks)
     cpdef schedule_sooner(self, item, delay)
+    cpdef schedule_sooner_at(self, item, long ticks)
     @cython.locals(slot=set)
     cpdef cancel(self, item)
     cdef _ask(self, item)

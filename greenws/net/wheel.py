@@ -66,8 +66,12 @@ class Wheel:
 
     def schedule_sooner(self, item: Item, delay: float) -> None:
         """Asks the item in ``delay`` seconds, unless it is to be asked before that anyway."""
-        if item.wheel_slot < 0 or (item.wheel_slot - self.tick) % SLOTS > -int(-delay // TICK):
-            self.schedule(item, delay)
+        self.schedule_sooner_at(item, -int(-delay // TICK))
+
+    def schedule_sooner_at(self, item: Item, ticks: int) -> None:
+        """As ``schedule_sooner``, in ticks."""
+        if item.wheel_slot < 0 or (item.wheel_slot - self.tick) % SLOTS > ticks:
+            self.schedule_at(item, ticks)
 
     def cancel(self, item: Item) -> None:
         """Forgets the item."""

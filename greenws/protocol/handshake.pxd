@@ -9,6 +9,10 @@ cpdef check_request(method, version, get)
 
 cpdef str accept_key(str key)
 
+cdef bytes _accept_key(str key)
+
+cpdef bytes upgrade_answer(request, subprotocol=*, extensions=*)
+
 cpdef choose_subprotocol(offered, supported)
 
 @cython.locals(headers=list)

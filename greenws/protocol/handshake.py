@@ -129,8 +129,11 @@ def _read_extensions(value: str | None) -> tuple[ExtensionOffer, ...]:
 
 def accept_key(key: str) -> str:
     """Returns the Sec-WebSocket-Accept that answers a key (RFC 6455 §4.2.2 item 5.4). SHA-1 protects nothing here."""
-    digest: bytes = sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()
-    return b2a_base64(digest, newline=False).decode("ascii")
+    return _accept_key(key).decode("ascii")
+
+
+def _accept_key(key: str) -> bytes:
+    return b2a_base64(sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
 def choose_subprotocol(offered: Iterable[str], supported: Iterable[str]) -> str | None:
@@ -158,6 +161,16 @@ def upgrade_headers(
     if extensions is not None:
         headers.append(("Sec-WebSocket-Extensions", extensions))
     return headers
+
+
+_ANSWER = encode_head("HTTP/1.1 101 Switching Protocols", _UPGRADE)[:-2] + b"Sec-WebSocket-Accept: "
+
+
+def upgrade_answer(request: UpgradeRequest, subprotocol: str | None = None, extensions: str | None = None) -> bytes:
+    """Returns the 101 response with these headers and no others, blank line included."""
+    if subprotocol is None and extensions is None:
+        return _ANSWER + _accept_key(request.key) + b"\r\n\r\n"
+    return encode_head("HTTP/1.1 101 Switching Protocols", upgrade_headers(request, subprotocol, extensions))
 
 
 class Accepted(NamedTuple):

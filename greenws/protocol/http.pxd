@@ -17,6 +17,7 @@ cdef class RequestHead(_Head):
     cdef readonly str method, target, path, query
     cdef readonly object content_length
     cdef readonly bint is_chunked
+    cdef public object asked
 
 
 cdef class ResponseHead(_Head):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 
@@ -59,6 +60,7 @@ class RequestHead(_Head):
         query: what follows "?" in the target, or "".
         content_length: of the body, or None when the request does not say.
         is_chunked: whether the body is sent in chunks.
+        asked: what ``check_request`` returns for it, where that is known already, else None.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class RequestHead(_Head):
         self.query = query
         self.content_length = content_length
         self.is_chunked = is_chunked
+        self.asked: Any = None
 
     def __repr__(self) -> str:
         """Without what may hold a secret: headers hold cookies, a query may hold a token."""

@@ -55,8 +55,8 @@ def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[s
     hand_over = claim(environ)
     is_secure = environ["wsgi.url_scheme"] in ("https", "wss")
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    conn, headers = decide(service, asked, is_secure, path, environ.get("REMOTE_ADDR"), subprotocols)
-    return Admission(conn, headers, hand_over)
+    conn, extensions = decide(service, asked, is_secure, path, environ.get("REMOTE_ADDR"), subprotocols)
+    return Admission(conn, upgrade_headers(asked, conn.subprotocol, extensions), hand_over)
 
 
 def decide(
@@ -66,8 +66,8 @@ def decide(
     path: str,
     address: str | None,
     subprotocols: Iterable[str] | None = None,
-) -> tuple[Connection, list[tuple[str, str]]]:
-    """Decides about a valid handshake. Returns the connection, not open yet, and the headers of the 101.
+) -> tuple[Connection, str | None]:
+    """Decides about a valid handshake. Returns the connection, not open yet, and the extensions agreed on, as a header.
 
     Raises:
         HandshakeError: the request is refused.
@@ -85,8 +85,7 @@ def decide(
         raise HandshakeError(503, "no further connections at the moment", [("Retry-After", RETRY_AFTER)], limit=full)
     subprotocol = choose_subprotocol(asked.subprotocols, config.subprotocols if subprotocols is None else subprotocols)
     deflate, extensions = _agree(asked, config.deflate) if config.compression else (None, None)
-    conn = Connection(service, path, address, subprotocol, deflate=deflate)
-    return conn, upgrade_headers(asked, subprotocol, extensions)
+    return Connection(service, path, address, subprotocol, deflate=deflate), extensions
 
 
 def _agree(asked: UpgradeRequest, options: Compression | None) -> tuple[Deflate | None, str | None]:

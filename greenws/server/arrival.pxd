@@ -2,7 +2,6 @@
 cimport cython
 
 from greenws.net.reactor cimport Watched
-from greenws.protocol.http cimport read_request
 
 
 cdef class Arrival(Watched):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from greenws.errors import RequestError
 from greenws.net.reactor import Watched
 from greenws.net.transport import TLS
-from greenws.protocol.http import error_response, read_request
+from greenws.protocol.http import error_response
 
 if TYPE_CHECKING:
     from greenws.server.wsgi import WSGIServer
@@ -102,7 +102,7 @@ class Arrival(Watched):
         is_first = not self._data
         self._data += data
         try:
-            found = read_request(self._data, self._server.head_limits)
+            found = self._server.heads.read(self._data)
         except RequestError as error:
             self._refuse(error)
             return

@@ -3,8 +3,7 @@ cimport cython
 
 from greenws.net.connection cimport Connection
 from greenws.net.sender cimport Service
-from greenws.protocol.handshake cimport check_request
-from greenws.protocol.http cimport response_head
+from greenws.protocol.handshake cimport check_request, upgrade_answer
 from greenws.server.admission cimport decide
 
 @cython.locals(conn=Connection)

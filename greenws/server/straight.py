@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from greenws.net.sender import Service
 from greenws.net.transport import TLS
-from greenws.protocol.handshake import check_request
-from greenws.protocol.http import RequestHead, response_head
+from greenws.protocol.handshake import check_request, upgrade_answer
+from greenws.protocol.http import RequestHead
 from greenws.server.admission import decide
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def open_straight(
     is_secure = server.environ["wsgi.url_scheme"] in ("https", "wss")
     conn = None
     try:
-        asked = check_request(head.method, head.version, head.get)
-        conn, headers = decide(service, asked, is_secure, head.path, remote)
-        answer = response_head(101, "Switching Protocols", headers)
+        asked = head.asked or check_request(head.method, head.version, head.get)
+        conn, extensions = decide(service, asked, is_secure, head.path, remote)
+        answer = upgrade_answer(asked, conn.subprotocol, extensions)
     except Exception:  # a refusal, or what is to be reported
         if conn is not None:
             conn.abandon()

@@ -30,6 +30,7 @@ from greenws.protocol.codes import CloseCode
 from greenws.protocol.grammar import has_token
 from greenws.protocol.handshake import wants_websocket
 from greenws.protocol.http import HeadLimits, RequestHead, error_response
+from greenws.protocol.known_heads import RequestReader
 from greenws.server.arrival import Arrival
 from greenws.server.body import Source, TLSSocket
 from greenws.server.environ import make_environ
@@ -151,7 +152,8 @@ class WSGIServer(pywsgi.WSGIServer):
         self.config = config or (Config() if state is None else state.config)
         self.limits: Counter[str] = Counter() if state is None else state.registry.limits
         self.refusals: Counter[int] = Counter() if state is None else state.registry.refusals
-        self.head_limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
+        limits = HeadLimits(self.config.max_line_size, self.config.max_headers, self.config.max_head_size)
+        self.heads = RequestReader(limits)
         self.socket_options = socket_options or DEFAULT_OPTIONS
         check(self.socket_options)
         self.arrivals: set[Arrival] = set()

@@ -43,6 +43,7 @@ TESTS = {
     "head_limits": "head_limits http http_response",
     "http": "http http_response head_limits handshake_client",
     "inflate": "deflate streams variations messages",
+    "known_heads": "known_heads",
     "mask": "mask frames messages",
     "messages": "messages frames any_bytes streams deflate variations",
     "origin": "origin handshake",

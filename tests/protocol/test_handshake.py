@@ -17,9 +17,11 @@ from greenws.protocol.handshake import (
     accept_key,
     check_request,
     choose_subprotocol,
+    upgrade_answer,
     upgrade_headers,
     wants_websocket,
 )
+from greenws.protocol.http import response_head
 
 pytestmark = pytest.mark.usefixtures("each_build")
 
@@ -294,6 +296,14 @@ def test_answers_an_upgrade() -> None:
         ("Sec-WebSocket-Protocol", "b"),
         ("Sec-WebSocket-Extensions", "x;y=1"),
     ]
+
+
+@pytest.mark.parametrize("agreed", [(None, None), ("b", None), (None, "x;y=1"), ("a", "x;y=1")])
+def test_the_whole_answer_is_a_101_with_these_headers(agreed: tuple[str | None, str | None]) -> None:
+    request = check({"Sec-WebSocket-Protocol": "a, b"})
+    assert upgrade_answer(request, *agreed) == response_head(
+        101, "Switching Protocols", upgrade_headers(request, *agreed)
+    )
 
 
 def test_never_answers_with_a_subprotocol_that_was_not_offered() -> None:

@@ -272,7 +272,7 @@ def test_a_pool_with_room_for_one_serves_all_in_turn(site):
 
 
 def test_an_error_of_ours_leaves_no_connection_open(site):
-    site.server.head_limits = None
+    site.server.heads = None
     ours, theirs = socket.socketpair()
     with ours:
         ours.sendall(GET)

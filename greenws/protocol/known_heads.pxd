@@ -1,0 +1,16 @@
+# Types for the compiler; known_heads.py is the source.
+cimport cython
+
+from greenws.protocol.http cimport RequestHead, read_request
+
+
+cdef class RequestReader:
+    cdef object _limits
+    cdef dict _known
+
+    @cython.locals(before=Py_ssize_t, behind=Py_ssize_t, key=bytes, around=bytes, known=tuple, found=tuple)
+    cpdef tuple read(self, bytes data)
+    cdef void _keep(self, bytes around, head, str key) except *
+
+@cython.locals(headers=list, values=dict, copy=RequestHead)
+cdef RequestHead _with_key(RequestHead head, Py_ssize_t place, str key)

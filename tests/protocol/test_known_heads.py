@@ -1,0 +1,169 @@
+"""A reader that knows heads again gives what one gives that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenws.errors import RequestError
+from greenws.protocol.handshake import check_request
+from greenws.protocol.head_limits import HeadLimits
+from greenws.protocol.http import read_request
+from greenws.protocol.known_heads import MAX_KNOWN, MAX_SIZE, RequestReader
+
+pytestmark = pytest.mark.usefixtures("each_build")
+
+KEYS = (b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA==", b"x3JJHMbDL1EzLkh9GBhXDw==")
+LINES = (
+    b"Host: app.example:8000",
+    b"Upgrade: websocket",
+    b"Connection: keep-alive, Upgrade",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Protocol: chat, other",
+    b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
+    b"Origin: https://app.example",
+)
+
+
+def head(key: bytes, *more: bytes, target: bytes = b"/chat", name: bytes = b"Sec-WebSocket-Key") -> bytes:
+    lines = [b"GET " + target + b" HTTP/1.1", *LINES[:3], name + b": " + key, *LINES[3:], *more]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def seen(read: Any, data: bytes) -> Any:
+    """All that can be told of what was read."""
+    try:
+        found = read(data)
+    except RequestError as error:
+        return error.status, error.message
+    if found is None:
+        return None
+    request, stop = found
+    names = ("version", "headers", "method", "target", "path", "query", "content_length", "is_chunked", "keep_alive")
+    values = [request.get(name) for name, _ in request.headers]
+    return stop, values, *(getattr(request, name) for name in names)
+
+
+def test_heads_that_differ_in_their_keys_are_read_as_if_each_were_the_first():
+    reader = RequestReader()
+    for key in (*KEYS, *KEYS):
+        assert seen(reader.read, head(key)) == seen(read_request, head(key))
+        assert reader.read(head(key))[0].get("sec-websocket-KEY") == key.decode()
+
+
+def test_what_is_known_of_a_handshake_is_what_a_check_returns():
+    reader = RequestReader()
+    for key in (*KEYS, *KEYS):
+        request, _ = reader.read(head(key))
+        assert request.asked == check_request(request.method, request.version, request.get)
+        assert request.asked.key == key.decode()
+    assert read_request(head(KEYS[0]))[0].asked is None
+
+
+def test_one_head_is_not_changed_by_another():
+    reader = RequestReader()
+    first, second, third = (reader.read(head(key))[0] for key in KEYS)
+    third.headers.clear()
+    assert [request.get("Sec-WebSocket-Key") for request in (first, second)] == [key.decode() for key in KEYS[:2]]
+    assert ("Sec-WebSocket-Key", KEYS[0].decode()) in first.headers
+    assert ("Sec-WebSocket-Key", KEYS[1].decode()) in second.headers
+
+
+@pytest.mark.parametrize(
+    ("more", "options"),
+    [
+        ((b"Cookie: session=1",), {}),
+        ((b"authorization: Bearer x",), {}),
+        ((b"Proxy-Authorization: Basic x",), {}),
+        ((), {"target": b"/chat?token=x"}),
+    ],
+)
+def test_what_a_person_sends_is_not_kept(more, options):
+    reader = RequestReader()
+    for key in KEYS:
+        request, _ = reader.read(head(key, *more, **options))
+        assert request.asked is None
+        assert request.get("Sec-WebSocket-Key") == key.decode()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (b"sec-websocket-key: " + KEYS[0],),
+        (b"Sec-WebSocket-Key: " + KEYS[1],),
+        (b"Transfer-Encoding: chunked",),
+        (b"Content-Length: 5",),
+        (b"X: " + b"x" * MAX_SIZE,),
+    ],
+)
+def test_neither_is_what_is_no_handshake_or_too_large(more):
+    reader = RequestReader()
+    for key in KEYS:
+        assert seen(reader.read, head(key, *more)) == seen(read_request, head(key, *more))
+        assert reader.read(head(key, *more))[0].asked is None
+
+
+def test_a_key_that_is_none_is_read_as_before_and_not_taken_for_one():
+    reader = RequestReader()
+    reader.read(head(KEYS[0]))
+    for key in (
+        b"dGhlIHNhbXBsZSBub25jZR==",
+        b"dGhlIHNhbXBsZSBub25jZQ= ",
+        b"",
+        b"x" * 24,
+        KEYS[0] + b"x",
+        b"\r\n" + KEYS[0][2:],
+    ):
+        assert seen(reader.read, head(key)) == seen(read_request, head(key))
+    assert reader.read(head(KEYS[0], name=b"Sec-Websocket-Key"))[0].asked is None
+
+
+def test_the_limits_hold_for_what_looks_like_one_before():
+    small = RequestReader(HeadLimits(headers=8))
+    assert small.read(head(KEYS[0]))[0].asked is not None
+    with pytest.raises(RequestError, match="too many headers"):
+        small.read(head(KEYS[1], b"X: y"))
+
+
+def test_what_follows_the_head_is_not_part_of_it():
+    reader = RequestReader()
+    for key in KEYS:
+        request, stop = reader.read(head(key) + b"\x81\x80\0\0\0\0")
+        assert stop == len(head(key))
+        assert request.get("Sec-WebSocket-Key") == key.decode()
+    assert reader.read(head(KEYS[0])[:-1]) is None
+
+
+def test_only_so_many_are_kept():
+    reader = RequestReader()
+    for number in range(MAX_KNOWN + 1):
+        reader.read(head(KEYS[0], b"X: %d" % number))
+    found = [reader.read(head(KEYS[1], b"X: %d" % number))[0].headers[-1] for number in (MAX_KNOWN, 0, 1)]
+    assert found == [("X", str(MAX_KNOWN)), ("X", "0"), ("X", "1")]
+
+
+PIECES = st.sampled_from(
+    [
+        *LINES,
+        *KEYS,
+        b"Sec-WebSocket-Key: ",
+        b"sec-websocket-key: ",
+        b"\r\n",
+        b" ",
+        b",",
+        b"Content-Length: 0",
+        b"Cookie: a",
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.lists(PIECES, max_size=4), st.integers(0, 40)), max_size=6))
+def test_any_heads_one_after_another(heads):
+    reader = RequestReader()
+    for key, more, cut in heads:
+        data = head(key, b"".join(more))
+        for part in (data[: len(data) - cut], data):
+            assert seen(reader.read, part) == seen(read_request, part)
