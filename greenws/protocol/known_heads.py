@@ -56,8 +56,7 @@ class RequestReader:
         return found
 
     def _keep(self, around: bytes, head: RequestHead, key: str) -> None:
-        header = ("Sec-WebSocket-Key", key)
-        if head.get("Sec-WebSocket-Key") != key or header not in head.headers:
+        if head.get("Sec-WebSocket-Key") != key:
             return  # there are two, or more behind it
         if head.query or any(head.get(name) is not None for name in _PERSONAL):
             return
@@ -67,7 +66,7 @@ class RequestReader:
             return
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[around] = head, head.headers.index(header)
+        self._known[around] = head, head.headers.index(("Sec-WebSocket-Key", key))
 
 
 def _with_key(head: RequestHead, place: int, key: str) -> RequestHead:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenws.errors import RequestError
 from greenws.protocol.handshake import check_request
 from greenws.protocol.head_limits import HeadLimits
-from greenws.protocol.http import read_request
+from greenws.protocol.http import RequestHead, read_request
 from greenws.protocol.known_heads import MAX_KNOWN, MAX_SIZE, RequestReader
 
 pytestmark = pytest.mark.usefixtures("each_build")
@@ -137,12 +137,27 @@ def test_what_follows_the_head_is_not_part_of_it():
     assert reader.read(head(KEYS[0])[:-1]) is None
 
 
+def is_known(reader: RequestReader, before: RequestHead, *more: bytes) -> bool:
+    """Whether what another head has in common with one before is the same object."""
+    return reader.read(head(KEYS[1], *more))[0].path is before.path
+
+
 def test_only_so_many_are_kept():
     reader = RequestReader()
-    for number in range(MAX_KNOWN + 1):
-        reader.read(head(KEYS[0], b"X: %d" % number))
-    found = [reader.read(head(KEYS[1], b"X: %d" % number))[0].headers[-1] for number in (MAX_KNOWN, 0, 1)]
-    assert found == [("X", str(MAX_KNOWN)), ("X", "0"), ("X", "1")]
+    found = [reader.read(head(KEYS[0], b"X: %d" % number))[0] for number in range(MAX_KNOWN)]
+    assert all(is_known(reader, found[number], b"X: %d" % number) for number in range(MAX_KNOWN))
+    last = reader.read(head(KEYS[0], b"X: last"))[0]
+    assert is_known(reader, last, b"X: last")
+    assert not is_known(reader, found[0], b"X: 0")
+    assert is_known(reader, last, b"X: last")
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(MAX_SIZE, True), (MAX_SIZE + 1, False)])
+def test_only_up_to_a_size(size, is_kept):
+    reader = RequestReader()
+    filler = b"X: " + b"x" * (size - len(head(KEYS[0], b"X: ")))
+    assert len(head(KEYS[0], filler)) == size
+    assert is_known(reader, reader.read(head(KEYS[0], filler))[0], filler) == is_kept
 
 
 PIECES = st.sampled_from(
