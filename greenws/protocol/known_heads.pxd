@@ -8,7 +8,7 @@ cdef class RequestReader:
     cdef object _limits
     cdef dict _known
 
-    @cython.locals(before=Py_ssize_t, behind=Py_ssize_t, key=bytes, around=bytes, known=tuple, found=tuple)
+    @cython.locals(before=Py_ssize_t, behind=Py_ssize_t, key=str, around=bytes, known=tuple, found=tuple)
     cpdef tuple read(self, bytes data)
     cdef void _keep(self, bytes around, head, str key) except *
 

@@ -6,11 +6,9 @@ and checked, serves for the others. Ordinary Python; known_heads.pxd types it fo
 
 from __future__ import annotations
 
-import re
-
 from greenws.errors import HandshakeError
 
-from .handshake import UpgradeRequest, check_request
+from .handshake import _KEY, UpgradeRequest, check_request
 from .head_limits import DEFAULT_LIMITS, HeadLimits
 from .http import RequestHead, read_request
 
@@ -18,7 +16,6 @@ MAX_KNOWN = 128  # heads
 MAX_SIZE = 2048  # bytes of a head that is kept
 
 _BEFORE_KEY = b"\r\nSec-WebSocket-Key: "
-_KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")  # §4.1 item 7, as check_request has it
 _KEY_SIZE = 24
 # Whoever sends one of them is one person, whose head comes once, and holds what is not to stay in memory.
 _PERSONAL = ("cookie", "authorization", "proxy-authorization")
@@ -33,9 +30,8 @@ class RequestReader:
 
     def __init__(self, limits: HeadLimits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._known: dict[
-            bytes, tuple[RequestHead, int]
-        ] = {}  # by what is around the key; with the place of its header
+        # By what is around the key; with the place of its header.
+        self._known: dict[bytes, tuple[RequestHead, int]] = {}
 
     def read(self, data: bytes) -> tuple[RequestHead, int] | None:
         """See ``read_request``: the same bytes give the same, whatever was read before."""
@@ -43,16 +39,16 @@ class RequestReader:
         if before < len(_BEFORE_KEY):
             return read_request(data, self._limits)
         behind = before + _KEY_SIZE
-        key = data[before:behind]
+        key = data[before:behind].decode("latin-1")
         if not _KEY.fullmatch(key):
             return read_request(data, self._limits)
         around = data[:before] + data[behind:]
         known = self._known.get(around)
         if known is not None:
-            return _with_key(known[0], known[1], key.decode("ascii")), len(data)
+            return _with_key(known[0], known[1], key), len(data)
         found = read_request(data, self._limits)
         if found is not None and found[1] == len(data) <= MAX_SIZE:
-            self._keep(around, found[0], key.decode("ascii"))
+            self._keep(around, found[0], key)
         return found
 
     def _keep(self, around: bytes, head: RequestHead, key: str) -> None:
