@@ -57,8 +57,12 @@ SOURCES = [
     "greenws/server/wsgi.py",
     "greenws/server/listener.py",
     "greenws/flaskext/context.py",
+    "greenws/flaskext/dispatch.py",
+    "greenws/flaskext/route.py",
     "greenws/flaskext/routing.py",
+    "greenws/flaskext/sessions.py",
     "greenws/flaskext/state.py",
+    "greenws/flaskext/steps.py",
 ]
 
 DIRECTIVES = {

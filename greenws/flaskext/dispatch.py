@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from operator import attrgetter, is_
 from typing import Any
 
+from blinker import Signal
 from flask import (
     Flask,
     appcontext_popped,
@@ -21,41 +21,24 @@ from flask import (
     request_tearing_down,
 )
 from flask.ctx import RequestContext
-from flask.sessions import SecureCookieSessionInterface
-from itsdangerous import URLSafeTimedSerializer
+from flask.globals import _cv_app, _cv_request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
-from greenws.flaskext.routing import Routing, is_flasks
+from greenws.flaskext.routing import Bound, Routing
+from greenws.flaskext.sessions import KeptSessions
+from greenws.flaskext.steps import has_flasks_steps, is_flasks, run_steps
 from greenws.protocol.http import RequestHead
 
 # Flask 3.1 keeps a request's session there. What another version has instead, it is asked to make itself.
 _KNOWS_CONTEXT = isinstance(vars(RequestContext).get("session"), property)
-# Methods, and classes of which Flask makes an object. A new application has none of its own.
-_FLASKS = frozenset(name for name in dir(Flask) if callable(getattr(Flask, name))) - {"wsgi_app"}
-# What of Flask's class runs for each request, beside what it does first: tools that watch or guard put theirs there.
-_find_steps = attrgetter(
-    "full_dispatch_request",
-    "preprocess_request",
-    "dispatch_request",
-    "ensure_sync",
-    "finalize_request",
-    "make_response",
-    "process_response",
-    "app_context",
-    "do_teardown_request",
-    "do_teardown_appcontext",
-)
-_STEPS = _find_steps(Flask)
-_HAS_STEPS = all(map(is_flasks, _STEPS))
-# Sent for each request, in this order.
-_SIGNALS = (
-    appcontext_pushed,
-    request_started,
-    request_finished,
-    request_tearing_down,
-    appcontext_tearing_down,
-    appcontext_popped,
-)
+# Sent for each request: when it has ended, and before that.
+_ENDS = request_tearing_down, appcontext_tearing_down, appcontext_popped
+_SIGNALS = appcontext_pushed, request_started, request_finished, *_ENDS
+
+
+def _is_any_wanted(signals: Iterable[Signal]) -> bool:
+    return any(signal.receivers for signal in signals)
 
 
 class Dispatcher:
@@ -83,17 +66,23 @@ class Dispatcher:
         app = self._app
         return _KNOWS_CONTEXT and self.is_next and is_flasks(app.request_context) and is_flasks(app.create_url_adapter)
 
-    def serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Does what ``Flask.wsgi_app`` does, and asks that when it is not what it was."""
+    def serve(self, environ: dict[str, Any], start_response: Any, adapter: MapAdapter | None = None) -> Iterable[bytes]:
+        """Does what ``Flask.wsgi_app`` does, and asks that when it is not what it was.
+
+        Args:
+            environ: of the request.
+            start_response: WSGI's.
+            adapter: that ``routing`` has bound to it, if it has.
+        """
         if not self.is_free or "werkzeug.debug.preserve_context" in environ:
             return self.wsgi_app(environ, start_response)  # type: ignore[no-any-return]
         app = self._app
-        context = _Context(app, self._routing, environ)
+        context = _Context(app, self._routing, environ, adapter)
         error: BaseException | None = None
         try:
             try:
                 context.push()
-                response = app.full_dispatch_request()
+                response = run_steps(app, context)
             except Exception as raised:
                 error = raised
                 response = app.handle_exception(raised)
@@ -116,13 +105,12 @@ class Dispatcher:
             app.url_value_preprocessors,
         )
         return (
-            type(app) is not Flask
+            any(any(functions.values()) for functions in hooks)
+            or type(app) is not Flask
             or not self.is_free
-            or not _FLASKS.isdisjoint(vars(app))
-            or not (_HAS_STEPS and all(map(is_, _find_steps(Flask), _STEPS)))
-            or any(any(functions.values()) for functions in hooks)
+            or not has_flasks_steps(app)
             or bool(app.teardown_appcontext_funcs)
-            or any(signal.receivers for signal in _SIGNALS)
+            or _is_any_wanted(_SIGNALS)
             or type(app.session_interface) is not KeptSessions
             or app.config["SESSION_COOKIE_NAME"] in (head.get("cookie") or "")
         )
@@ -131,44 +119,40 @@ class Dispatcher:
 class _Context(RequestContext):
     """Flask's request context, with a URL adapter that is bound rather than made."""
 
-    def __init__(self, app: Flask, routing: Routing, environ: dict[str, Any]) -> None:
+    def __init__(self, app: Flask, routing: Routing, environ: dict[str, Any], adapter: MapAdapter | None) -> None:
         self.app = app
         self.request = app.request_class(environ)
         self.request.json_module = app.json
-        self.url_adapter = None
-        try:
-            self.url_adapter = routing.bind(environ, self.request)
-        except HTTPException as error:
-            self.request.routing_exception = error
+        self.url_adapter = adapter if isinstance(adapter, Bound) else None
+        if self.url_adapter is None:
+            try:
+                self.url_adapter = routing.bind(environ, self.request)
+            except HTTPException as error:
+                self.request.routing_exception = error
         self.flashes = None
         self._session = None
         self._after_request_functions = []
         self._cv_tokens = []
 
+    def pop(self, *error: Any) -> None:
+        """As Flask's, for which it looks up much when nobody wants to know of a request's end."""
+        app = self.app
+        is_wanted = app.teardown_request_funcs or app.teardown_appcontext_funcs or _is_any_wanted(_ENDS)
+        if is_wanted or len(self._cv_tokens) != 1 or not has_flasks_steps(app):
+            super().pop(*error)
+            return
+        try:
+            self.request.close()
+        finally:
+            context = _cv_request.get()
+            token, app_context = self._cv_tokens.pop()
+            _cv_request.reset(token)
+            self.request.environ["werkzeug.request"] = None
+            if app_context is not None:
+                _cv_app.reset(app_context._cv_tokens.pop())
+            if context is not self:
+                raise AssertionError(f"another request context was popped: {context!r} instead of {self!r}")
+
     def copy(self) -> RequestContext:
         """As Flask's, for a greenlet that outlives the request."""
         return RequestContext(self.app, self.request.environ, self.request, self._session)
-
-
-class KeptSessions(SecureCookieSessionInterface):
-    """Flask's own sessions in cookies. The serializer, which Flask makes twice a request, is kept."""
-
-    def __init__(self) -> None:
-        self._made_of: tuple[Any, ...] | None = None
-        self._serializer: URLSafeTimedSerializer | None = None
-
-    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        """Returns the serializer of the application's keys; None without a key."""
-        keys = app.secret_key, *(app.config.get("SECRET_KEY_FALLBACKS") or ())
-        made_of = keys, self.salt, self.digest_method, self.key_derivation, self.serializer
-        if made_of != self._made_of:
-            self._serializer = super().get_signing_serializer(app)
-            self._made_of = made_of
-        return self._serializer
-
-
-def keep_sessions(app: Flask) -> None:
-    """Gives the application sessions that are kept, if those that it has are Flask's own, as they come."""
-    interface = app.session_interface
-    if type(interface) is SecureCookieSessionInterface and not vars(interface):
-        app.session_interface = KeptSessions()

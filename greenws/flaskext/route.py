@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from flask import Flask, Response, make_response, request
+from flask import Flask, Response, make_response
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, InternalServerError
 
@@ -88,6 +88,7 @@ def prepare(service: Service, environ: Mapping[str, Any]) -> tuple[Connection, l
 
 # What werkzeug finds out for each response of this status, in as much time as a lean handshake takes by half.
 _AS_EACH = vars(Response(status=101))
+_ARE_A_LIST = vars(Headers([("a", "b")])) == {"_list": [("a", "b")]}  # headers of werkzeug's
 
 
 class UpgradeResponse(Response):
@@ -97,7 +98,10 @@ class UpgradeResponse(Response):
 
     def __init__(self, headers: list[tuple[str, str]]) -> None:
         vars(self).update(_AS_EACH)
-        self.headers, self.response, self._on_close = Headers(headers), [], []
+        self.response, self._on_close = [], []
+        self.headers = Headers(None if _ARE_A_LIST else headers)
+        if _ARE_A_LIST:
+            self.headers._list = headers  # each is looked at for line ends otherwise, and these are ours
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answers through the server, which hands the descriptor over behind the 101."""
@@ -119,10 +123,10 @@ def error_answer(state: AppState, error: RequestError | UnsupportedServer) -> Re
     return Response(f"{error.message}\n", error.status, list(error.headers), mimetype="text/plain")
 
 
-def serve(state: AppState, route: Route, service: Service, values: dict[str, Any]) -> Any:
+def serve(state: AppState, route: Route, service: Service, values: dict[str, Any], environ: Mapping[str, Any]) -> Any:
     """The Flask view of a route: runs inside the request, and returns its response."""
     try:
-        conn, headers = prepare(service, request.environ)
+        conn, headers = prepare(service, environ)
     except (HandshakeError, UnsupportedServer) as error:
         return error_answer(state, error)
     opened = False

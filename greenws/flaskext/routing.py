@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
-from types import FunctionType, MethodType
 from typing import Any
 
 from flask import Flask, Request
 from werkzeug.routing import MapAdapter, Rule
 
+from greenws.flaskext.steps import is_flasks
 from greenws.protocol.http import RequestHead
 
 MAX_ADAPTERS = 128  # URL adapters kept; a client may ask for any host
@@ -30,7 +30,7 @@ _ADAPTER_DEPENDS_ON = (
 _read_all = itemgetter(*_ADAPTER_DEPENDS_ON)
 
 
-class _Adapter(MapAdapter):
+class Bound(MapAdapter):
     """werkzeug's adapter for one request, which remembers what its path has met.
 
     A rule that is the very path is looked for once for each host: no rule goes before it, and none is ever removed.
@@ -80,7 +80,7 @@ class Routing:
             if len(self._kept) >= MAX_ADAPTERS:
                 self._kept.clear()
             self._kept[key] = kept
-        adapter = _Adapter.__new__(_Adapter)
+        adapter = Bound.__new__(Bound)
         vars(adapter).update(kept)
         adapter.path_info = _decode(environ.get("PATH_INFO", ""))
         adapter.query_args = _decode(environ.get("QUERY_STRING", ""))
@@ -106,15 +106,6 @@ class Routing:
             return None
         rule = kept["known"].get(path)
         return None if rule is None else str(rule.endpoint)
-
-
-def is_flasks(method: Any) -> bool:
-    """Whether a method, of an application or of its class, is Flask's own: nobody overrides, replaces or wraps it."""
-    function = method.__func__ if type(method) is MethodType else method
-    # A wrapper may pass itself off as what it wraps, but for its type.
-    return (
-        type(function) is FunctionType and function.__module__ == "flask.app" and not hasattr(function, "__wrapped__")
-    )
 
 
 def _decode(text: str) -> str:

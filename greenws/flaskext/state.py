@@ -6,16 +6,18 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, got_request_exception, request
+from flask import Flask, Request, Response, got_request_exception, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing.exceptions import WebsocketMismatch
 
 from greenws.config import Config
 from greenws.errors import HandshakeError
-from greenws.flaskext.dispatch import Dispatcher, keep_sessions
+from greenws.flaskext.dispatch import Dispatcher
 from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
-from greenws.flaskext.routing import Routing, is_flasks
+from greenws.flaskext.routing import Routing
+from greenws.flaskext.sessions import keep_sessions
+from greenws.flaskext.steps import is_flasks
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -92,8 +94,9 @@ class AppState:
 
     def serve(self, route: Route, values: dict[str, Any]) -> Any:
         """Runs a WebSocket route inside a Flask request."""
-        assert request.endpoint is not None
-        return serve(self, route, self._service(route, request.endpoint), values)
+        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
+        assert asked.endpoint is not None
+        return serve(self, route, self._service(route, asked.endpoint), values, asked.environ)
 
     def _service(self, route: Route, endpoint: str) -> Service:
         service = self._services.get(endpoint)
@@ -116,16 +119,18 @@ class AppState:
             return answer(environ, start_response)
         if "HTTP_UPGRADE" not in environ:
             return self._flask.wsgi_app(environ, start_response)  # type: ignore[no-any-return]
+        adapter = None
         if self._may_be_lean() and self._flask.is_next:
             try:
-                rule, values = self._routing.bind(environ).match(return_rule=True)
+                adapter = self._routing.bind(environ)
+                rule, values = adapter.match(return_rule=True)
                 route = _route_of(self.app.view_functions.get(rule.endpoint))
             except Exception:  # no rule, or a converter that wants an app context
                 route = None  # Flask answers, with its error handlers
             if route is not None and not route.request_context:
                 service = self._service(route, rule.endpoint)
                 return serve_lean(self, route, service, dict(values), environ, start_response)  # type: ignore[no-any-return]
-        return self._flask.serve(environ, start_response)
+        return self._flask.serve(environ, start_response, adapter)
 
     def find_straight(self, application: Any, head: RequestHead, environ: Mapping[str, Any]) -> Service | None:
         """Returns what an upgrade belongs to if its path is known and nothing of the application would run for it.

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import traceback
+from functools import partial
+
+import flask
 import gevent
 import pytest
-from flask import Flask, Response, copy_current_request_context, g, got_request_exception, request, session, url_for
-from flask.sessions import SecureCookieSessionInterface
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    after_this_request,
+    copy_current_request_context,
+    g,
+    got_request_exception,
+    has_app_context,
+    has_request_context,
+    request,
+    session,
+    url_for,
+)
 
 from greenws import Endpoint, GreenWS
 from greenws.flaskext import dispatch
-from greenws.flaskext.dispatch import KeptSessions
 from greenws.flaskext.route import UpgradeResponse
 from tests.flaskext.conftest import handshake
 
@@ -95,6 +110,145 @@ def test_hooks_and_peers_see_the_same(path, status, monkeypatch):
     assert ours[-1][0][0].startswith(f"HTTP/1.1 {status} ")
 
 
+class Called:
+    """A hook that is no function."""
+
+    def __init__(self, note):
+        self._note = note
+
+    def __call__(self, *args):
+        self._note("object", *args)
+        return args[0] if args else None
+
+
+class Told(Exception):
+    pass
+
+
+def make_many(seen):
+    """An application with all kinds of hooks, none of which hears of a request's end."""
+    app = Flask("application.seen")
+    app.secret_key = "a key for tests"
+    ws = GreenWS(app)
+    outer, inner = Blueprint("outer", "application.outer"), Blueprint("inner", "application.inner", url_prefix="/in")
+
+    def note(*what):
+        seen.append((*map(repr, what), request.endpoint, dict(session)))
+
+    def refuse():
+        note("refuse")
+        if request.args.get("at") == request.blueprint:
+            raise Told(request.blueprint)
+
+    def late(response):
+        response.headers.add("X-Late", "yes")
+        return response
+
+    def mark():
+        after_this_request(late)
+        session.setdefault("n", 0)
+
+    for place in (app, outer, inner):
+        name = getattr(place, "import_name", None)
+        place.before_request(partial(note, "partial", name))
+        place.before_request(Called(note))
+        place.before_request(refuse)
+        place.after_request(Called(lambda what, response, name=name: note(what, name)))
+        place.after_request(Called(lambda what, response, name=name: note(what, name, "again")))
+        place.url_value_preprocessor(lambda endpoint, values, name=name: note("values", name, endpoint, values))
+    app.before_request(mark)
+    app.register_error_handler(Told, lambda error: (f"told {error}", 418))
+
+    for place, rule in ((app, "/top"), (outer, "/outer"), (inner, "/inner/<name>")):
+
+        class Door(Endpoint):
+            def on_open(self, conn, **values):
+                note("view", values)
+                if "answer" in request.args:
+                    return "no", 402, {"Vary": "Origin"}
+                return None
+
+        ws.route(rule, bp=None if place is app else place, endpoint="door")(Door)
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    return app
+
+
+@pytest.mark.parametrize("where", ["/top", "/outer", "/in/inner/me", "/nowhere"])
+@pytest.mark.parametrize("query", ["", "?answer", "?at=outer", "?at=outer.inner", "?at"])
+def test_all_kinds_of_hooks_run_as_in_flask(where, query, monkeypatch):
+    ours, flasks = [], []
+    for seen, knows in ((ours, True), (flasks, False)):
+        monkeypatch.setattr(dispatch, "_KNOWS_CONTEXT", knows)
+        app = make_many(seen)
+        for _ in range(2):
+            head, body = handshake(app, where + query)
+            lines = [line.partition("Date: ")[0] for line in head.decode().split("\r\n")]
+            seen.append(([line.partition("session=")[0] for line in lines], body))
+        assert not has_request_context()
+        assert not has_app_context()
+    assert ours == flasks
+    assert len(ours) > (2 if where == "/nowhere" else 10)
+
+
+def test_signals_are_sent_as_in_flask(app, ws):
+    ws.route("/door", endpoint="door")(Endpoint)
+    app.before_request(lambda: None)
+    assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+    signals = [
+        flask.appcontext_pushed,
+        flask.request_started,
+        flask.request_finished,
+        flask.request_tearing_down,
+        flask.appcontext_tearing_down,
+        flask.appcontext_popped,
+    ]
+    seen = []
+    notes = [
+        signal.connect(lambda sender, name=signal.name, **given: seen.append((name, *given)), app, weak=False)
+        for signal in signals
+    ]
+    try:
+        assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+    finally:
+        for signal, note in zip(signals, notes, strict=True):
+            signal.disconnect(note, app)
+    assert seen[0] == ("appcontext-pushed",)
+    assert [name for name, *_ in seen] == [signal.name for signal in signals]
+    assert [given for _, *given in seen[1:5]] == [[], ["response"], ["exc"], ["exc"]]
+
+
+def test_flask_is_asked_only_where_it_must_be(app, ws, monkeypatch):
+    callers = []
+
+    @ws.route("/door", endpoint="door")
+    class Door(Endpoint):
+        def on_open(self, conn):
+            callers.append({frame.name for frame in traceback.extract_stack()} & {"wsgi_app", "full_dispatch_request"})
+
+    handshake(app, "/door")
+    monkeypatch.setattr(app, "make_response", app.make_response)
+    handshake(app, "/door")
+    assert callers == [set(), {"full_dispatch_request"}]
+
+
+def test_an_asynchronous_hook_is_flasks_to_run(app, ws, monkeypatch):
+    made = []
+
+    async def before():
+        raise AssertionError("nobody awaits it")
+
+    def run(app, function):
+        made.append(function)
+        return lambda: None
+
+    monkeypatch.setattr(Flask, "async_to_sync", run)  # what needs asgiref
+    app.before_request(before)
+    ws.route("/door", endpoint="door")(Endpoint)
+    assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+    assert made == [before]
+
+
 def test_each_request_has_an_adapter_of_its_own(app, ws, connect):
     found = []
 
@@ -172,12 +326,26 @@ class Transparent:
     def __hash__(self):
         return hash(self._wrapped)
 
-    def __call__(self, *args):
+    def __call__(self, *args, **options):
         self._called.append(self._wrapped.__name__)
-        return self._wrapped(*args)
+        return self._wrapped(*args, **options)
 
 
-@pytest.mark.parametrize("name", ["wsgi_app", "request_context", "create_url_adapter"])
+STEPS = (
+    "full_dispatch_request",
+    "preprocess_request",
+    "dispatch_request",
+    "ensure_sync",
+    "finalize_request",
+    "make_response",
+    "process_response",
+    "app_context",
+    "do_teardown_request",
+    "do_teardown_appcontext",
+)
+
+
+@pytest.mark.parametrize("name", ["wsgi_app", "request_context", "create_url_adapter", *STEPS])
 def test_who_stands_around_a_method_of_flasks_is_asked_however_like_it_they_look(name, monkeypatch):
     called = []
     monkeypatch.setattr(Flask, name, Transparent(vars(Flask)[name], called))
@@ -235,55 +403,3 @@ def test_a_decorator_in_front_of_a_lean_view_is_not_passed_by(app, ws, refusal):
 
     app.view_functions["lean"] = no_entry
     assert refusal("/lean").status_code == 401
-
-
-class TestKeptSessions:
-    """The serializer is kept, and is the one that Flask would make."""
-
-    @pytest.fixture
-    def app(self):
-        app = Flask("application")
-        app.secret_key = "first"
-        GreenWS(app)
-        return app
-
-    @staticmethod
-    def flasks(app):
-        return SecureCookieSessionInterface().get_signing_serializer(app)
-
-    def test_it_is_kept(self, app):
-        assert type(app.session_interface) is KeptSessions
-        assert app.session_interface.get_signing_serializer(app) is app.session_interface.get_signing_serializer(app)
-
-    def test_it_reads_and_writes_what_flasks_does(self, app):
-        ours = app.session_interface.get_signing_serializer(app)
-        assert self.flasks(app).loads(ours.dumps({"a": 1})) == {"a": 1}
-        assert ours.loads(self.flasks(app).dumps({"a": 1})) == {"a": 1}
-
-    def test_a_new_key_counts_at_once(self, app):
-        before = app.session_interface.get_signing_serializer(app).dumps({"a": 1})
-        app.secret_key = "second"
-        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
-        app.config["SECRET_KEY_FALLBACKS"] = ["first"]
-        assert app.session_interface.get_signing_serializer(app).loads(before) == {"a": 1}
-        app.config["SECRET_KEY_FALLBACKS"].clear()
-        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
-
-    def test_there_is_none_without_a_key(self, app):
-        app.secret_key = None
-        assert app.session_interface.get_signing_serializer(app) is None
-
-    def test_another_salt_counts_at_once(self, app):
-        before = app.session_interface.get_signing_serializer(app).dumps({"a": 1})
-        app.session_interface.salt = "another"
-        assert app.session_interface.get_signing_serializer(app).loads_unsafe(before)[0] is False
-
-    @pytest.mark.parametrize("is_subclass", [True, False])
-    def test_sessions_of_ones_own_are_left_alone(self, is_subclass):
-        app = Flask("application")
-        app.session_interface = own = type("Own", (SecureCookieSessionInterface,), {})()
-        if not is_subclass:
-            app.session_interface = own = SecureCookieSessionInterface()
-            own.salt = "own"
-        GreenWS(app)
-        assert app.session_interface is own
