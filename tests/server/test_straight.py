@@ -12,7 +12,7 @@ from flask.sessions import SecureCookieSessionInterface
 from gevent import socket
 
 from greenws import Endpoint, GreenWS
-from greenws.flaskext import dispatch
+from greenws.flaskext import dispatch, steps
 from greenws.server import WSGIServer, wsgi
 from greenws.server.wsgi import WSGIHandler
 
@@ -225,7 +225,7 @@ def test_a_step_of_flasks_class_that_somebody_replaces_is_asked_each_time(serve,
     site = serve()
     assert is_straight(site, b"/flask")
     assert is_straight(site, b"/lean")
-    for step in ("__call__", *(step.__name__ for step in dispatch._STEPS)):
+    for step in ("__call__", *(step.__name__ for step in steps._STEPS)):
         with monkeypatch.context() as patch:
             patch.setattr(Flask, step, replaced(step))
             assert not is_straight(site, b"/flask"), step
