@@ -149,7 +149,10 @@ class _Context(RequestContext):
             _cv_request.reset(token)
             self.request.environ["werkzeug.request"] = None
             if app_context is not None:
-                _cv_app.reset(app_context._cv_tokens.pop())
+                if _cv_app.get(None) is app_context:
+                    _cv_app.reset(app_context._cv_tokens.pop())
+                else:
+                    app_context.pop(*error)  # which says so
             if context is not self:
                 raise AssertionError(f"another request context was popped: {context!r} instead of {self!r}")
 

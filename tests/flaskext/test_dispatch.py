@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextvars import Context
 from functools import partial
 
 import flask
@@ -22,6 +23,7 @@ from flask import (
     session,
     url_for,
 )
+from werkzeug.test import EnvironBuilder
 
 from greenws import Endpoint, GreenWS
 from greenws.flaskext import dispatch
@@ -230,6 +232,16 @@ def test_flask_is_asked_only_where_it_must_be(app, ws, monkeypatch):
     monkeypatch.setattr(app, "make_response", app.make_response)
     handshake(app, "/door")
     assert callers == [set(), {"full_dispatch_request"}]
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_context_that_a_hook_leaves_behind_is_an_error(knows, app, ws, monkeypatch):
+    monkeypatch.setattr(dispatch, "_KNOWS_CONTEXT", knows)
+    app.before_request(lambda: app.app_context().push())
+    ws.route("/door", endpoint="door")(Endpoint)
+    environ = {**EnvironBuilder("/door").get_environ(), "HTTP_UPGRADE": "websocket"}
+    with pytest.raises(AssertionError, match=r"[Pp]opped"):
+        Context().run(app.wsgi_app, environ, lambda *args: None)
 
 
 def test_an_asynchronous_hook_is_flasks_to_run(app, ws, monkeypatch):
