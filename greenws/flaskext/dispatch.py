@@ -82,7 +82,7 @@ class Dispatcher:
         try:
             try:
                 context.push()
-                response = run_steps(app, context)
+                response = run_steps(app, context) if context.has_flasks_steps else app.full_dispatch_request()
             except Exception as raised:
                 error = raised
                 response = app.handle_exception(raised)
@@ -121,6 +121,7 @@ class _Context(RequestContext):
 
     def __init__(self, app: Flask, routing: Routing, environ: dict[str, Any], adapter: MapAdapter | None) -> None:
         self.app = app
+        self.has_flasks_steps = has_flasks_steps(app)
         self.request = app.request_class(environ)
         self.request.json_module = app.json
         self.url_adapter = adapter if isinstance(adapter, Bound) else None
@@ -138,7 +139,7 @@ class _Context(RequestContext):
         """As Flask's, for which it looks up much when nobody wants to know of a request's end."""
         app = self.app
         is_wanted = app.teardown_request_funcs or app.teardown_appcontext_funcs or _is_any_wanted(_ENDS)
-        if is_wanted or len(self._cv_tokens) != 1 or not has_flasks_steps(app):
+        if is_wanted or len(self._cv_tokens) != 1 or not self.has_flasks_steps:
             super().pop(*error)
             return
         try:

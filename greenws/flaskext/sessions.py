@@ -1,7 +1,7 @@
 """Flask's sessions in signed cookies, read and written for less than Flask takes. What they mean is Flask's alone.
 
-Flask makes a serializer to read a session and once more to write it. itsdangerous makes a signer each time and derives
-its keys, and does the hashing in Python. werkzeug makes a dictionary of all cookies to find one.
+Flask makes a serializer to read a session and once more to write it. itsdangerous makes a signer each time, and derives
+its key. werkzeug makes a dictionary of all cookies to find one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The steps of a request through Flask, from its first signal to its response, compiled.
 
-What they do, and in which order, is Flask's. Where a step is not its own, Flask takes them all itself.
+What they do, and in which order, is Flask's. They are for applications whose steps are all its own.
 """
 
 from __future__ import annotations
@@ -53,11 +53,9 @@ def run_steps(app: Flask, context: RequestContext) -> Response:
     """Does what ``Flask.full_dispatch_request`` does.
 
     Args:
-        app: the application.
+        app: the application; it ``has_flasks_steps``.
         context: the current one.
     """
-    if not has_flasks_steps(app):
-        return app.full_dispatch_request()
     app._got_first_request = True
     request = context.request
     try:
