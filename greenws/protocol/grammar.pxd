@@ -7,5 +7,5 @@ cpdef list split_list(value)
 
 cpdef bint has_token(value, str token) except -1
 
-@cython.locals(lines=list)
+@cython.locals(lines=list, text=str)
 cpdef bytes encode_head(start_line, headers)

@@ -18,9 +18,17 @@ TOKEN = re.compile(rf"[{TCHAR}]+")
 HOST_NAME = r"[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]"
 HOST = re.compile(rf"({HOST_NAME})(?::([0-9]{{0,5}}))?")
 
-# Names that each handshake has, which need not be looked at.
+# Names that handshakes have, which need not be looked at.
 _OURS = frozenset(
-    ("Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+    (
+        "Upgrade",
+        "Connection",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Protocol",
+        "Sec-WebSocket-Extensions",
+        "Vary",
+        "Set-Cookie",
+    )
 )
 
 # RFC 9110 §5.5: a value has no control character but the tab. CR and LF would begin a header of their own.
@@ -63,7 +71,8 @@ def encode_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
         if name not in _OURS and not is_token(name):
             raise ValueError(f"{name!r} is not a header name")
         lines.append(f"{name}: {value}")
-    if _CONTROL.search("".join(lines)):
+    text = "".join(lines)
+    if not (text.isascii() and text.isprintable()) and _CONTROL.search(text):
         raise ValueError(f"a control character in {next(filter(_CONTROL.search, lines))!r}")
     lines += ("", "")
     return "\r\n".join(lines).encode("latin-1")

@@ -56,6 +56,21 @@ class UpgradeRequest(NamedTuple):
     host: str
 
 
+# The headers that make a handshake valid or not, and all that ``check_request`` reads.
+CHECKED = (
+    "upgrade",
+    "connection",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "sec-websocket-version",
+    "sec-websocket-key",
+    "origin",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+)
+
+
 def wants_websocket(get: GetHeader) -> bool:
     """Whether a request asks for an upgrade to WebSocket, properly or not."""
     return has_token(get("Upgrade"), "websocket")

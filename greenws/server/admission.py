@@ -13,12 +13,14 @@ from greenws.errors import HandshakeError
 from greenws.net.connection import Connection
 from greenws.net.sender import Service
 from greenws.protocol.deflate import Deflate, choose_offer, make_deflate
-from greenws.protocol.handshake import UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
+from greenws.protocol.handshake import CHECKED, UpgradeRequest, check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.http import environ_key
 from greenws.protocol.origin import is_origin_allowed
-from greenws.server.handover import HandOver, claim
+from greenws.server.handover import KEY, HandOver, claim
+from greenws.server.upgrade import Upgrade
 
 RETRY_AFTER = "5"  # seconds, for a server that is full or going away
+_READ = tuple((environ_key(name), name) for name in CHECKED)
 
 
 class Admission(NamedTuple):
@@ -47,16 +49,34 @@ def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[s
         HandshakeError: the request is refused.
         UnsupportedServer: the server cannot hand the connection over.
     """
-
-    def get(name: str) -> str | None:
-        return environ.get(environ_key(name))
-
-    asked = check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
+    asked = _recall(environ) or _check(environ)
     hand_over = claim(environ)
     is_secure = environ["wsgi.url_scheme"] in ("https", "wss")
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     conn, extensions = decide(service, asked, is_secure, path, environ.get("REMOTE_ADDR"), subprotocols)
     return Admission(conn, upgrade_headers(asked, conn.subprotocol, extensions), hand_over)
+
+
+def _recall(environ: Mapping[str, Any]) -> UpgradeRequest | None:
+    """Returns what is known of the request's handshake, if what it says is in the environ as it came; else None."""
+    upgrade = environ.get(KEY)
+    if not isinstance(upgrade, Upgrade) or upgrade.head.asked is None:
+        return None
+    head = upgrade.head
+    if environ["REQUEST_METHOD"] is not head.method or environ["SERVER_PROTOCOL"] != "HTTP/1.1":
+        return None
+    values, read = head._values, environ.get
+    for key, name in _READ:
+        if read(key) is not values.get(name):
+            return None
+    return head.asked  # type: ignore[no-any-return]
+
+
+def _check(environ: Mapping[str, Any]) -> UpgradeRequest:
+    def get(name: str) -> str | None:
+        return environ.get(environ_key(name))
+
+    return check_request(environ["REQUEST_METHOD"], environ["SERVER_PROTOCOL"], get)
 
 
 def decide(

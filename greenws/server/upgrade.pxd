@@ -11,7 +11,7 @@ cdef class Upgrade(Job):
     cdef public Connection connection
     cdef public object status, headers
     cdef object _server, _address, _tls
-    cdef RequestHead _head
+    cdef readonly RequestHead head
     cdef bytes _early
     cdef int _fd
 

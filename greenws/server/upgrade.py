@@ -45,6 +45,7 @@ class Upgrade(Job):
         tls: the encryption, or None.
 
     Attributes:
+        head: the request.
         connection: set by the application: who gets the descriptor when the 101 has left.
         status, headers: what ``start_response`` was last called with.
     """
@@ -54,7 +55,7 @@ class Upgrade(Job):
     ) -> None:
         self._server = server
         self._fd = fd
-        self._head = head
+        self.head = head
         self._early = early
         self._address = address
         self._tls = tls
@@ -71,7 +72,7 @@ class Upgrade(Job):
         begin = time.time()
         server = self._server
         try:
-            environ = make_environ(server.get_environ(), self._head, self._address)
+            environ = make_environ(server.get_environ(), self.head, self._address)
             environ["wsgi.input"] = BytesIO()
             environ["wsgi.input_terminated"] = True
             environ["greenws.upgrade"] = self
@@ -83,12 +84,12 @@ class Upgrade(Job):
             except ConnectionClosed:
                 return  # it was closed while its upgrade was under way
             except (Exception, gevent.Timeout) as error:
-                server.loop.handle_error(f"upgrade of {self._head.path!r}", type(error), error, error.__traceback__)
+                server.loop.handle_error(f"upgrade of {self.head.path!r}", type(error), error, error.__traceback__)
                 self.status, self.headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
                 body = b"Internal Server Error\n"
             if not self.is_done:
                 self.refuse(body)
-            server.log_upgrade(self._head, environ, self._address, self, begin)
+            server.log_upgrade(self.head, environ, self._address, self, begin)
             environ.pop("greenws.upgrade", None)  # a blocking view keeps its request as long as it runs, but not this
         finally:
             server.upgrading -= 1

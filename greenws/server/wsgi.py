@@ -232,7 +232,8 @@ class WSGIServer(pywsgi.WSGIServer):
 
     def on_request(self, fd: int, head: RequestHead, rest: bytes, address: Any, tls: TLS | None) -> None:
         """A whole request head has come, with ``rest`` behind it. The descriptor is ours again."""
-        if wants_websocket(head.get) and has_token(head.get("Connection"), "upgrade"):  # else the first does not count
+        # The first does not count without the second.
+        if head.asked or (wants_websocket(head.get) and has_token(head.get("Connection"), "upgrade")):
             service = None
             if self._straight is not None:
                 try:

@@ -75,7 +75,16 @@ def test_one_head_is_not_changed_by_another():
 @pytest.mark.parametrize(
     ("more", "options"),
     [
-        ((b"Cookie: session=1",), {}),
+        ((b"cookie: session=1",), {}),
+        ((b"Cookie: session=1", b"cookie: a=b"), {}),
+        ((b"Cookie: session=1", b"Cookie: a=b"), {}),
+        ((b"Cookie: session=1", b"cookie:"), {}),
+        ((b"Cookie: session=1", b"Authorization: Bearer x"), {}),
+        ((b"Cookie: session=1 ",), {}),
+        ((b"Cookie:  session=1",), {}),
+        ((b"Cookie: ",), {}),
+        ((b"Cookie: a=\xe9",), {}),
+        ((b"Cookie: a=\tb",), {}),
         ((b"authorization: Bearer x",), {}),
         ((b"Proxy-Authorization: Basic x",), {}),
         ((), {"target": b"/chat?token=x"}),
@@ -87,6 +96,59 @@ def test_what_a_person_sends_is_not_kept(more, options):
         request, _ = reader.read(head(key, *more, **options))
         assert request.asked is None
         assert request.get("Sec-WebSocket-Key") == key.decode()
+        assert seen(reader.read, head(key, *more, **options)) == seen(read_request, head(key, *more, **options))
+
+
+COOKIES = (b"session=1", b"a=b; session=" + b"x" * 4000, b"1", b'a="; b', b"Sec-WebSocket-Key: " + KEYS[0], b"=; ;")
+
+
+@pytest.mark.parametrize("cookies_first", [True, False])
+def test_neither_are_cookies_but_what_is_around_them(cookies_first):
+    reader = RequestReader()
+    before = None
+    for cookies in COOKIES:
+        for key in KEYS:
+            data = head(key, b"Cookie: " + cookies)
+            if cookies_first:
+                data = data.replace(b"Host: ", b"Cookie: " + cookies + b"\r\nHost: ").replace(
+                    b"\r\nCookie: " + cookies + b"\r\n\r\n", b"\r\n\r\n"
+                )
+            assert data.count(b"Cookie") == 1
+            assert seen(reader.read, data) == seen(read_request, data)
+            request, _ = reader.read(data)
+            assert request.get("cookie") == cookies.decode()
+            assert request.asked == check_request(request.method, request.version, request.get)
+            assert before is None or request.path is before.path
+            before = request
+    kept = getattr(reader, "_known", None)  # it cannot be seen when compiled
+    if kept is not None:
+        ((around, (known, *_)),) = kept.items()
+        assert b"session" not in around
+        assert ("Cookie", "") in known.headers
+        assert known.get("cookie") == ""
+
+
+def test_a_head_with_cookies_is_not_one_without():
+    reader = RequestReader()
+    for more in ((), (b"Cookie: a=b",), (b"Cookie: ",), (b"Cookie: c",), ()):
+        assert seen(reader.read, head(KEYS[0], *more)) == seen(read_request, head(KEYS[0], *more))
+
+
+@pytest.mark.parametrize("cookies", [b"a\rb", b"a\nb", b"a\r\n b", b"a\0", b"a\x7f", b" ", b"\r\nHost: other", b"a\r"])
+def test_cookies_that_are_none_are_refused_however_well_the_rest_is_known(cookies):
+    reader = RequestReader()
+    reader.read(head(KEYS[0], b"Cookie: a=b"))
+    data = head(KEYS[1], b"Cookie: " + cookies)
+    assert seen(reader.read, data) == seen(read_request, data)
+
+
+def test_the_size_of_a_head_counts_with_its_cookies():
+    reader = RequestReader(HeadLimits(size=1000))
+    rest = len(head(KEYS[0], b"Cookie: "))
+    for size in (1000, 100 + rest, 1000, 1001, 5000):
+        data = head(KEYS[0], b"Cookie: " + b"x" * (size - rest))
+        assert len(data) == size
+        assert seen(reader.read, data) == seen(lambda data: read_request(data, HeadLimits(size=1000)), data)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +217,8 @@ def test_only_so_many_are_kept():
 @pytest.mark.parametrize(("size", "is_kept"), [(MAX_SIZE, True), (MAX_SIZE + 1, False)])
 def test_only_up_to_a_size(size, is_kept):
     reader = RequestReader()
-    filler = b"X: " + b"x" * (size - len(head(KEYS[0], b"X: ")))
-    assert len(head(KEYS[0], filler)) == size
+    filler = b"X: " + b"x" * (size - len(head(b"", b"X: ")))
+    assert len(head(b"", filler)) == size
     assert is_known(reader, reader.read(head(KEYS[0], filler))[0], filler) == is_kept
 
 
@@ -171,6 +233,8 @@ PIECES = st.sampled_from(
         b",",
         b"Content-Length: 0",
         b"Cookie: a",
+        b"\r\nCookie: ",
+        b"cookie: b",
     ]
 )
 
