@@ -58,6 +58,7 @@ SOURCES = [
     "greenws/server/listener.py",
     "greenws/flaskext/context.py",
     "greenws/flaskext/dispatch.py",
+    "greenws/flaskext/request.py",
     "greenws/flaskext/route.py",
     "greenws/flaskext/routing.py",
     "greenws/flaskext/sessions.py",

@@ -13,6 +13,7 @@ from typing import Any
 from blinker import Signal
 from flask import (
     Flask,
+    Request,
     appcontext_popped,
     appcontext_pushed,
     appcontext_tearing_down,
@@ -20,14 +21,15 @@ from flask import (
     request_started,
     request_tearing_down,
 )
-from flask.ctx import RequestContext
+from flask.ctx import AppContext, RequestContext
 from flask.globals import _cv_app, _cv_request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
+from greenws.flaskext.request import make_request
 from greenws.flaskext.routing import Bound, Routing
 from greenws.flaskext.sessions import KeptSessions
-from greenws.flaskext.steps import has_flasks_steps, is_flasks, run_steps
+from greenws.flaskext.steps import has_flasks_steps, has_own_methods, is_flasks, run_steps
 from greenws.protocol.http import RequestHead
 
 # Flask 3.1 keeps a request's session there. What another version has instead, it is asked to make itself.
@@ -109,6 +111,7 @@ class Dispatcher:
             or type(app) is not Flask
             or not self.is_free
             or not has_flasks_steps(app)
+            or has_own_methods(app)
             or bool(app.teardown_appcontext_funcs)
             or _is_any_wanted(_SIGNALS)
             or type(app.session_interface) is not KeptSessions
@@ -122,7 +125,7 @@ class _Context(RequestContext):
     def __init__(self, app: Flask, routing: Routing, environ: dict[str, Any], adapter: MapAdapter | None) -> None:
         self.app = app
         self.has_flasks_steps = has_flasks_steps(app)
-        self.request = app.request_class(environ)
+        self.request = make_request(app, environ)
         self.request.json_module = app.json
         self.url_adapter = adapter if isinstance(adapter, Bound) else None
         if self.url_adapter is None:
@@ -135,6 +138,34 @@ class _Context(RequestContext):
         self._after_request_functions = []
         self._cv_tokens = []
 
+    def push(self) -> None:
+        """As Flask's, for which it looks up much when nobody wants to know of a request's begin."""
+        app = self.app
+        is_first = _cv_app.get(None) is None and self._session is None and app.config["SERVER_NAME"] is None
+        if not is_first or not self.has_flasks_steps or appcontext_pushed.receivers:
+            super().push()
+            return
+        app_context = AppContext.__new__(AppContext)
+        app_context.app = app
+        app_context.url_adapter = None
+        app_context.g = app.app_ctx_globals_class()
+        app_context._cv_tokens = []
+        app_context._cv_tokens.append(_cv_app.set(app_context))
+        self._cv_tokens.append((_cv_request.set(self), app_context))
+        sessions = app.session_interface
+        self._session = sessions.open_session(app, self.request)
+        if self._session is None:
+            self._session = sessions.make_null_session(app)
+        if self.url_adapter is not None:
+            self.match_request()
+
+    def match_request(self) -> None:
+        """As Flask's."""
+        try:
+            self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)  # type: ignore
+        except HTTPException as error:
+            self.request.routing_exception = error
+
     def pop(self, *error: Any) -> None:
         """As Flask's, for which it looks up much when nobody wants to know of a request's end."""
         app = self.app
@@ -143,7 +174,8 @@ class _Context(RequestContext):
             super().pop(*error)
             return
         try:
-            self.request.close()
+            if "files" in vars(self.request) or type(self.request).close is not Request.close:
+                self.request.close()
         finally:
             context = _cv_request.get()
             token, app_context = self._cv_tokens.pop()

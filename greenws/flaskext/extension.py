@@ -15,6 +15,7 @@ from greenws.errors import ConfigError
 from greenws.flaskext.endpoint import Endpoint
 from greenws.flaskext.route import Route
 from greenws.flaskext.state import AppState
+from greenws.flaskext.view_function import make_view_function
 from greenws.net.connection import Connection
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -130,7 +131,7 @@ class GreenWS:
 
         def decorate(target: Target) -> Target:
             route = Route(_instance(target), settings, request_context)
-            view = _make_view(route)
+            view = make_view_function(route)
             rule_options = {"websocket": True, "methods": ["GET"], "provide_automatic_options": False, **options}
             self._add(rule, endpoint or target.__name__, view, rule_options, bp)
             return target
@@ -154,12 +155,3 @@ def _instance(target: Callable[..., Any]) -> Callable[..., Any] | Endpoint:
             raise TypeError(f"{target.__name__} is a class but not derived from greenws.Endpoint")
         return target()
     return target
-
-
-def _make_view(route: Route) -> Callable[..., Any]:
-    def view(**values: Any) -> Any:
-        state: AppState = current_app.extensions["greenws"]
-        return state.serve(route, values)
-
-    view.greenws_route = route  # type: ignore[attr-defined]
-    return view

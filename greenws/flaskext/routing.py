@@ -99,13 +99,25 @@ class Routing:
             head: the request.
             environ: what the server gives with each request.
         """
-        get, path = head.get, head.path
-        ours = environ["wsgi.url_scheme"], "", get("connection"), get("upgrade"), environ["SERVER_NAME"]
-        key = (self._app.config["SERVER_NAME"], (get("host"), *ours, environ["SERVER_PORT"]))
-        if "%" in path or (kept := self._kept.get(key)) is None:
+        path = head.path
+        kept = self._kept.get((self._app.config["SERVER_NAME"], _read_all_of(head, environ)))
+        if kept is None or "%" in path:
             return None
         rule = kept["known"].get(path)
         return None if rule is None else str(rule.endpoint)
+
+
+def _read_all_of(head: RequestHead, environ: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Returns what ``_read_all`` does of the environ that will be made of a request's head."""
+    return (
+        head.get("host"),
+        environ["wsgi.url_scheme"],
+        "",
+        head.get("connection"),
+        head.get("upgrade"),
+        environ["SERVER_NAME"],
+        environ["SERVER_PORT"],
+    )
 
 
 def _decode(text: str) -> str:

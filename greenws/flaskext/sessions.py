@@ -1,21 +1,34 @@
 """Flask's sessions in signed cookies, read and written for less than Flask takes. What they mean is Flask's alone.
 
 Flask makes a serializer to read a session and once more to write it. itsdangerous makes a signer each time, and derives
-its key. werkzeug makes a dictionary of all cookies to find one.
+its key, and a compressor for texts of any length. werkzeug makes a dictionary of all cookies to find one, and puts
+together anew what stands behind the value of each that is set.
 """
 
 from __future__ import annotations
 
 import hmac
+import inspect
 import re
+import zlib
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
+from json import JSONDecoder, JSONEncoder
 from typing import Any
 
 from flask import Flask, Request, Response
+from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin, session_json_serializer
 from itsdangerous import BadSignature, Signer, TimestampSigner, URLSafeTimedSerializer, want_bytes
-from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int
+from werkzeug.http import dump_cookie
+
+# Flask 3.1 and werkzeug 3.1 put the same attributes behind a session's cookie. What others put there is left to them.
+_KNOWS_COOKIES = (
+    hasattr(SecureCookieSessionInterface, "get_cookie_partitioned")
+    and "partitioned" in inspect.signature(dump_cookie).parameters
+)
 
 
 class KeptSessions(SecureCookieSessionInterface):
@@ -55,7 +68,7 @@ class KeptSessions(SecureCookieSessionInterface):
         max_age = int(app.permanent_session_lifetime.total_seconds())
         try:
             if type(serializer) is _KeptSerializer:
-                data = serializer.read(value, max_age, app.json.loads)
+                data = serializer.read(value, max_age, app.json)
             else:
                 data = serializer.loads(value, max_age=max_age)
         except BadSignature:
@@ -64,12 +77,43 @@ class KeptSessions(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Writes the session's cookie, if it is to be written, and says that the answer depends on it, if it does."""
-        accessed = session.accessed  # in Flask 3.0 the next line does that
-        if session.modified or session.permanent or any(name.lower() == "vary" for name, _ in response.headers):
-            session.accessed = accessed
-            super().save_session(app, session, response)
-        elif accessed:
-            response.headers.add("Vary", "Cookie")
+        if type(session) is SecureCookieSession and not _varies(response):
+            is_permanent = dict.get(session, "_permanent", False)  # without a mark that somebody has looked
+            if not session.modified and not is_permanent:
+                if session.accessed:
+                    response.headers.add("Vary", "Cookie")
+                return
+            if session.accessed and self._set_cookie(app, session, response):
+                return
+        super().save_session(app, session, response)
+
+    def _set_cookie(self, app: Flask, session: SecureCookieSession, response: Response) -> bool:
+        """Does so at once for an ordinary response. Returns whether it did."""
+        kind = type(response)
+        if kind.set_cookie is not Response.set_cookie or kind.max_cookie_size is not Response.max_cookie_size:
+            return False
+        if not session or not _KNOWS_COOKIES:
+            return False
+        serializer = self.get_signing_serializer(app)
+        if type(serializer) is not _KeptSerializer or not self.should_set_cookie(app, session):
+            return False
+        name, expires = self.get_cookie_name(app), self.get_expiration_time(app, session)
+        start, rest = _around_cookie(
+            name,
+            None if expires is None else expires.replace(microsecond=0),
+            self.get_cookie_domain(app),
+            self.get_cookie_path(app),
+            self.get_cookie_secure(app),
+            self.get_cookie_partitioned(app),
+            self.get_cookie_samesite(app),
+            self.get_cookie_httponly(app),
+        )
+        cookie = f"{start}{serializer.write(dict(session), app.json)}{rest}"
+        if 0 < app.config["MAX_COOKIE_SIZE"] < len(cookie):
+            return False  # werkzeug warns
+        response.headers.add("Vary", "Cookie")
+        response.headers.add("Set-Cookie", cookie)
+        return True
 
 
 def keep_sessions(app: Flask) -> None:
@@ -86,6 +130,46 @@ def _plain_cookie(name: str) -> Any:
     return re.compile(rf"(?:(?!{name}=)[\w.-]+=[\w.%+/:=-]*; )*{name}=([\w.-]+)(?:;|\Z)", re.ASCII).match
 
 
+@lru_cache(64, typed=True)  # one for each second, where sessions expire
+def _around_cookie(
+    name: str,
+    expires: datetime | None,
+    domain: str | None,
+    path: str,
+    secure: bool,
+    partitioned: bool,
+    samesite: str | None,
+    httponly: bool,
+) -> tuple[str, str]:
+    """Returns what stands before the value of a cookie that needs no quotes, and behind it."""
+    empty = dump_cookie(
+        name,
+        expires=expires,
+        domain=domain,
+        path=path,
+        secure=secure,
+        partitioned=partitioned,
+        samesite=samesite,
+        httponly=httponly,
+    )
+    size = len(dump_cookie(name, path=None))
+    return empty[:size], empty[size:]
+
+
+def _varies(response: Response) -> bool:
+    for name, _ in response.headers:
+        if name.lower() == "vary":
+            return True
+    return False
+
+
+def _key(key: bytes, digest: Callable[..., Any]) -> tuple[Any, Any]:
+    """Returns the two hashes of an HMAC, both with the key read (RFC 2104 §4 says that they may be kept)."""
+    size = digest().block_size
+    key = (digest(key).digest() if len(key) > size else key).ljust(size, b"\0")
+    return digest(bytes(byte ^ 0x36 for byte in key)), digest(bytes(byte ^ 0x5C for byte in key))
+
+
 class _KeptSigner(TimestampSigner):
     """A signer that derives its key once, and sees at once what it has signed itself."""
 
@@ -94,10 +178,17 @@ class _KeptSigner(TimestampSigner):
     def get_signature(self, value: str | bytes) -> bytes:
         """As itsdangerous'."""
         if self._keyed is None:
-            self._keyed = hmac.new(self.derive_key(), digestmod=self.digest_method)
-        mac = self._keyed.copy()
-        mac.update(want_bytes(value))
-        return base64_encode(mac.digest())
+            self._keyed = _key(self.derive_key(), self.digest_method)
+        inner, outer = self._keyed[0].copy(), self._keyed[1].copy()
+        inner.update(want_bytes(value))
+        outer.update(inner.digest())
+        return _encode(outer.digest())
+
+    def sign(self, value: str | bytes) -> bytes:
+        """As itsdangerous'."""
+        moment = self.get_timestamp()
+        signed = want_bytes(value) + self.sep + _encode(moment.to_bytes((moment.bit_length() + 7) // 8, "big"))
+        return signed + self.sep + self.get_signature(signed)
 
     def read(self, signed: bytes, max_age: int) -> bytes | None:
         """Returns what was signed, by the newest key and no longer ago than ``max_age`` seconds.
@@ -109,13 +200,21 @@ class _KeptSigner(TimestampSigner):
             return None
         payload, _, timestamp = value.rpartition(self.sep)
         try:
-            age = self.get_timestamp() - bytes_to_int(base64_decode(timestamp))
+            age = self.get_timestamp() - int.from_bytes(_decode(timestamp), "big")
         except Exception:
             return None
         return payload if 0 <= age <= max_age else None
 
 
 _PLAIN = frozenset((str, int, float, bool, type(None)))  # in which nothing can be that has a tag
+_TAGS = session_json_serializer.tags
+# The tags in the order in which they are looked for, unless others were added already.
+_ORDER = list(session_json_serializer.order)
+if list(map(type, _ORDER)) != session_json_serializer.default_tags:
+    _ORDER.clear()
+_OWN_JSON = frozenset(("dumps", "loads"))
+_JSON = DefaultJSONProvider.dumps, DefaultJSONProvider.loads
+_decode_json = JSONDecoder().raw_decode
 
 
 class _KeptSerializer(URLSafeTimedSerializer):
@@ -131,22 +230,94 @@ class _KeptSerializer(URLSafeTimedSerializer):
             self._kept = super().make_signer(salt)
         return self._kept  # type: ignore[no-any-return]
 
-    def read(self, signed: str, max_age: int, loads: Callable[[str], Any]) -> Any:
+    def dump_payload(self, obj: Any) -> bytes:
+        """As itsdangerous', and as short."""
+        return _pack(want_bytes(self.serializer.dumps(obj, **self.serializer_kwargs)))
+
+    def write(self, data: dict[str, Any], provider: Any) -> str:
+        """Returns what ``self.dumps(data)`` does, and raises that.
+
+        Args:
+            data: of a session.
+            provider: of the application's JSON.
+        """
+        if (
+            self.serializer is session_json_serializer
+            and session_json_serializer.order == _ORDER
+            and _is_plain(data)
+            and _is_flasks(provider)
+        ):
+            payload = _encoder(provider.ensure_ascii, provider.sort_keys).encode(data).encode()
+            return self.make_signer().sign(_pack(payload)).decode()
+        return self.dumps(data)
+
+    def read(self, signed: str, max_age: int, provider: Any) -> Any:
         """Returns what ``self.loads(signed, max_age=max_age)`` does, and raises that.
 
         Args:
             signed: a cookie's value.
             max_age: in seconds.
-            loads: of the application's JSON.
+            provider: of the application's JSON.
         """
         signer: Any = self.make_signer()
         payload = signer.read(signed.encode(), max_age)
         if payload is not None and self.serializer is session_json_serializer and payload[:1] != b".":  # not compressed
             try:
-                data = loads(base64_decode(payload).decode())
-            except ValueError:
+                text = _decode(payload).decode()
+                if _is_flasks(provider):
+                    data, end = _decode_json(text)
+                    if end != len(text):
+                        data = None
+                else:
+                    data = provider.loads(text)
+            except Exception:
                 data = None
-            if type(data) is dict and not any(key in session_json_serializer.tags for key in data):
-                if all(map(_PLAIN.__contains__, map(type, data.values()))):
-                    return data
+            if type(data) is dict and _is_plain(data):
+                return data
         return self.loads(signed, max_age=max_age)
+
+
+def _is_plain(data: dict[Any, Any]) -> bool:
+    """Whether nothing of the data of a session has a tag or looks like one."""
+    for key, value in data.items():
+        if type(key) is not str or key in _TAGS or type(value) not in _PLAIN:
+            return False
+    return True
+
+
+def _is_flasks(provider: Any) -> bool:
+    """Whether an application reads and writes JSON as Flask does."""
+    if type(provider) is not DefaultJSONProvider or not _OWN_JSON.isdisjoint(vars(provider)):
+        return False
+    return DefaultJSONProvider.dumps is _JSON[0] and DefaultJSONProvider.loads is _JSON[1]
+
+
+@lru_cache(8, typed=True)
+def _encoder(ensure_ascii: bool, sort_keys: bool) -> JSONEncoder:
+    return JSONEncoder(ensure_ascii=ensure_ascii, sort_keys=sort_keys, separators=(",", ":"))
+
+
+def _pack(text: bytes) -> bytes:
+    """Does what ``URLSafeSerializerMixin.dump_payload`` does with JSON.
+
+    zlib clears a quarter of a megabyte for each text that it compresses, if it is not told how long that may be.
+    """
+    if len(text) <= 1024:
+        compressor = zlib.compressobj(wbits=10, memLevel=5)
+        compressed = compressor.compress(text) + compressor.flush()
+    else:
+        compressed = zlib.compress(text)
+    return b"." + _encode(compressed) if len(compressed) < len(text) - 1 else _encode(text)
+
+
+_TO_URL, _FROM_URL = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+
+
+def _encode(data: bytes) -> bytes:
+    """As itsdangerous' ``base64_encode``: for URLs, without padding."""
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_TO_URL)
+
+
+def _decode(text: bytes) -> bytes:
+    """As itsdangerous' ``base64_decode``, but for the error: it is a ValueError."""
+    return a2b_base64((text + b"=" * (-len(text) & 3)).translate(_FROM_URL))

@@ -17,7 +17,7 @@ from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
 from greenws.flaskext.routing import Routing
 from greenws.flaskext.sessions import keep_sessions
-from greenws.flaskext.steps import is_flasks
+from greenws.flaskext.steps import is_flasks, route_of
 from greenws.net.connection import Connection
 from greenws.net.registry import Registry
 from greenws.net.sender import Service
@@ -83,7 +83,7 @@ class AppState:
     def prepare(self) -> None:
         """Makes what the routes share, and compiles the rules of the URLs."""
         for endpoint, view in self.app.view_functions.items():
-            if (route := _route_of(view)) is not None:
+            if (route := route_of(view)) is not None:
                 self._service(route, endpoint)
         self.app.url_map.update()
 
@@ -92,9 +92,8 @@ class AppState:
         for endpoint, service in self._services.items():
             yield next((rule.rule for rule in self.app.url_map.iter_rules(endpoint)), endpoint), service
 
-    def serve(self, route: Route, values: dict[str, Any]) -> Any:
+    def serve(self, route: Route, values: dict[str, Any], asked: Request) -> Any:
         """Runs a WebSocket route inside a Flask request."""
-        asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         assert asked.endpoint is not None
         return serve(self, route, self._service(route, asked.endpoint), values, asked.environ)
 
@@ -124,7 +123,7 @@ class AppState:
             try:
                 adapter = self._routing.bind(environ)
                 rule, values = adapter.match(return_rule=True)
-                route = _route_of(self.app.view_functions.get(rule.endpoint))
+                route = route_of(self.app.view_functions.get(rule.endpoint))
             except Exception:  # no rule, or a converter that wants an app context
                 route = None  # Flask answers, with its error handlers
             if route is not None and not route.request_context:
@@ -141,15 +140,15 @@ class AppState:
             environ: what the server would give it with each request.
         """
         app = self.app
-        if application is not app or app.wsgi_app is not self or not (is_flasks(app.__call__) and self._flask.is_next):
-            return None  # there is a middleware
-        if self.metrics is not None or not self.readiness.is_warm or app.config.get("TRUSTED_HOSTS") is not None:
-            return None
         endpoint = self._routing.find_known(head, environ)
         if endpoint is None or head.path == self.config.ready_path or not self.registry.addresses.are_unlimited:
             return None
-        route = _route_of(app.view_functions.get(endpoint))
+        route = route_of(app.view_functions.get(endpoint))
         if route is None or not route.is_silent or (route.request_context and self._flask.runs_something(head)):
+            return None
+        if application is not app or app.wsgi_app is not self or not (is_flasks(app.__call__) and self._flask.is_next):
+            return None  # there is a middleware
+        if self.metrics is not None or not self.readiness.is_warm or app.config.get("TRUSTED_HOSTS") is not None:
             return None
         service: Service | None = self._services.get(endpoint)
         return service
@@ -159,7 +158,7 @@ class AppState:
         views = self.app.view_functions
         if len(views) != self._views_seen:
             self._views_seen = len(views)
-            routes = map(_route_of, views.values())
+            routes = map(route_of, views.values())
             self._has_lean = any(route is not None and not route.request_context for route in routes)
         return self._has_lean
 
@@ -183,10 +182,3 @@ class AppState:
         from greenws.flaskext.testing import TestClient
 
         return TestClient(self.app)
-
-
-def _route_of(view: object) -> Route | None:
-    route = getattr(view, "greenws_route", None)
-    if hasattr(view, "__wrapped__"):
-        return None  # a decorator stands in front of it, and says what is to be done before
-    return route if isinstance(route, Route) else None

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
-from operator import attrgetter, is_
+from operator import attrgetter, itemgetter
 from types import FunctionType, MethodType
 from typing import Any
 
 from flask import Flask, Request, Response, request_finished, request_started
 from flask.ctx import RequestContext
+from flask.sessions import SecureCookieSession
+
+from greenws.flaskext.sessions import KeptSessions
+from greenws.flaskext.view_function import CODE
 
 # Methods, and classes of which Flask makes an object. A new application has none of its own.
 _FLASKS = frozenset(name for name in dir(Flask) if callable(getattr(Flask, name))) - {"wsgi_app"}
 # What of Flask's class runs for each request, beside what it does first: tools that watch or guard put theirs there.
-_find_steps = attrgetter(
+_NAMES = (
     "full_dispatch_request",
     "preprocess_request",
     "dispatch_request",
@@ -29,6 +33,8 @@ _find_steps = attrgetter(
     "do_teardown_request",
     "do_teardown_appcontext",
 )
+_find_steps = attrgetter(*_NAMES)
+_read_steps = itemgetter(*_NAMES)
 _STEPS = _find_steps(Flask)
 
 
@@ -46,7 +52,23 @@ _HAS_STEPS = all(map(is_flasks, _STEPS))
 
 def has_flasks_steps(app: Flask) -> bool:
     """Whether all that Flask does for a request is Flask's own in this application: no subclass, patch or wrapper."""
-    return _HAS_STEPS and all(map(is_, _find_steps(type(app)), _STEPS)) and _FLASKS.isdisjoint(vars(app))
+    steps: tuple[Any, ...] = _read_steps(vars(Flask)) if type(app) is Flask else _find_steps(type(app))
+    own = vars(app)
+    for place in range(len(_NAMES)):
+        if steps[place] is not _STEPS[place] or _NAMES[place] in own:
+            return False
+    return _HAS_STEPS
+
+
+def has_own_methods(app: Flask) -> bool:
+    """Whether something is in the place of any method of this application, or of a class of which it makes objects."""
+    return not _FLASKS.isdisjoint(vars(app))
+
+
+def route_of(function: Any) -> Any:
+    """Returns the route whose function this is, with nothing in front of it; else None."""
+    # A decorator's wrapper has the attributes of what it wraps, but not its code.
+    return vars(function)["greenws_route"] if type(function) is FunctionType and function.__code__ is CODE else None
 
 
 def run_steps(app: Flask, context: RequestContext) -> Response:
@@ -66,7 +88,7 @@ def run_steps(app: Flask, context: RequestContext) -> Response:
             answer = _dispatch(app, request)
     except Exception as error:
         answer = app.handle_user_exception(error)
-    return _finalize(app, context, app.make_response(answer))
+    return _finalize(app, context, answer if isinstance(answer, app.response_class) else app.make_response(answer))
 
 
 def _finalize(app: Flask, context: RequestContext, response: Response) -> Response:
@@ -81,7 +103,8 @@ def _finalize(app: Flask, context: RequestContext, response: Response) -> Respon
                 for function in reversed(functions[name]):
                     response = _sync(app, function)(response)
     sessions, session = app.session_interface, context._session
-    if session is not None and not sessions.is_null_session(session):
+    is_cookie = type(sessions) is KeptSessions and type(session) is SecureCookieSession
+    if session is not None and (is_cookie or not sessions.is_null_session(session)):
         sessions.save_session(app, session, response)
     if request_finished.receivers:
         request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)
@@ -112,7 +135,11 @@ def _dispatch(app: Flask, request: Request) -> Any:
     if request.routing_exception is not None or request.method != "GET":
         return app.dispatch_request()
     rule: Any = request.url_rule
-    return _sync(app, app.view_functions[rule.endpoint])(**request.view_args)  # type: ignore[arg-type]
+    function = app.view_functions[rule.endpoint]
+    route = route_of(function)
+    if route is not None:
+        return app.extensions["greenws"].serve(route, request.view_args, request)
+    return _sync(app, function)(**request.view_args)  # type: ignore[arg-type]
 
 
 def _blueprints(request: Request) -> Sequence[str]:
@@ -126,7 +153,6 @@ _ASYNC = CO_COROUTINE | CO_ITERABLE_COROUTINE | CO_ASYNC_GENERATOR
 def _sync(app: Flask, function: Callable[..., Any]) -> Callable[..., Any]:
     """As Flask's ``ensure_sync``, which looks long at what is an ordinary function at first sight."""
     if type(function) is FunctionType and not function.__code__.co_flags & _ASYNC:
-        given = function.__dict__  # a mark that says "asynchronous" may be there, or what was decorated
-        if not given or (len(given) == 1 and "greenws_route" in given):
+        if not function.__dict__:  # a mark that says "asynchronous" may be there, or what was decorated
             return function
     return app.ensure_sync(function)

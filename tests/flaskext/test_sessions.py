@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import time
 
 import pytest
@@ -287,3 +288,167 @@ def test_the_newest_key_signs():
     app.config["SECRET_KEY_FALLBACKS"] = ["old"]
     signed = KeptSessions().get_signing_serializer(app).dumps({"a": 1})
     assert URLSafeTimedSerializer("new", salt="cookie-session", signer_kwargs={"key_derivation": "hmac"}).loads(signed)
+
+
+class Fixed(datetime.datetime):
+    """A moment in which nothing takes time."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.datetime(2026, 1, 2, 3, 4, 5, 678900, tz)
+
+
+def written(monkeypatch, data, prepare=None, **config):
+    """What Flask and we write: for each the headers of the answer, and the data and the form of the cookie."""
+    monkeypatch.setattr("flask.sessions.datetime", Fixed)
+    answers = []
+    for interface in (SecureCookieSessionInterface(), KeptSessions()):
+        app = Flask("application")
+        app.secret_key = "key"
+        app.session_interface = interface
+        app.config.update(config)
+        if prepare is not None:
+            prepare(app)
+        with app.test_request_context():
+            for _ in range(2):  # the second time with what was kept
+                response = app.response_class()
+                written_session = interface.session_class(data)
+                written_session.modified = written_session.accessed = True
+                interface.save_session(app, written_session, response)
+        value, _, attributes = response.headers["Set-Cookie"].partition(";")
+        name, _, value = value.partition("=")
+        payload, moment, _ = value.rsplit(".", 2)
+        loads = SecureCookieSessionInterface().get_signing_serializer(app).loads
+        rest = [pair for pair in response.headers if pair[0] != "Set-Cookie"]
+        answers.append((name, loads(value), len(payload), payload[:1] == ".", len(moment), attributes, rest))
+    return answers
+
+
+DATA = [
+    {"user": "me"},
+    {"user": "é\n\"'<>&\0\ud83d", "": "", "n": 12345678901234567890, "x": 1.5, "yes": True, "no": None},
+    {"infinite": float("inf")},
+    {"when": MOMENT},
+    {"b": {"a": [1, (2, 3)]}, "a": b"bytes"},
+    {" t": "looks like a tag"},
+    {" t": 1, "a": 2},
+    {"long": "x" * 50},
+    {"long": "x" * 1100},
+    {"_fresh": True, "_id": "0123456789abcdef" * 8, "_user_id": "1", "csrf_token": "fedcba9876543210" * 2},
+    {"_permanent": True, "user": "me"},
+]
+CONFIGS = [
+    {},
+    {"SESSION_COOKIE_NAME": "own.name"},
+    {"SESSION_COOKIE_NAME": "é"},
+    {"SESSION_COOKIE_DOMAIN": ".example.com"},
+    {"SESSION_COOKIE_PATH": "/a;b é"},
+    {"APPLICATION_ROOT": "/mounted"},
+    {"SESSION_COOKIE_SECURE": True, "SESSION_COOKIE_SAMESITE": "none", "SESSION_COOKIE_HTTPONLY": False},
+    {"SESSION_COOKIE_SAMESITE": "Lax", "SESSION_COOKIE_PARTITIONED": True},
+    {"SESSION_COOKIE_SECURE": 1, "SESSION_COOKIE_HTTPONLY": 0},
+    {"PERMANENT_SESSION_LIFETIME": 10},
+]
+
+
+@pytest.mark.parametrize("data", DATA, ids=range(len(DATA)))
+@pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
+def test_a_cookie_is_written_as_flask_writes_it(monkeypatch, data, config):
+    flasks, ours = written(monkeypatch, data, **config)
+    assert ours == flasks
+    assert ours[1] == data
+
+
+def test_the_application_may_have_a_json_of_its_own(monkeypatch):
+    from flask.json.provider import DefaultJSONProvider
+
+    class Own(DefaultJSONProvider):
+        def dumps(self, obj, **options):
+            return super().dumps({**obj, "own": 1}, **options)
+
+    def own_class(app):
+        app.json = Own(app)
+
+    def own_function(app):
+        app.json.dumps = lambda obj, **options: json.dumps({**obj, "own": 1}, **options)
+
+    for prepare in (own_class, own_function):
+        flasks, ours = written(monkeypatch, {"user": "me"}, prepare)
+        assert ours == flasks
+        assert ours[1] == {"user": "me", "own": 1}
+
+
+@pytest.mark.parametrize("setting", [{"ensure_ascii": False}, {"sort_keys": False}])
+def test_the_settings_of_its_json_count(monkeypatch, setting):
+    flasks, ours = written(monkeypatch, {"user": "é", "a": 1}, lambda app: vars(app.json).update(setting))
+    assert ours == flasks
+
+
+def test_tags_of_ones_own_are_written_and_read(monkeypatch):
+    from flask.json.tag import JSONTag
+    from flask.sessions import session_json_serializer
+
+    class Shout(JSONTag):
+        key = " !"
+
+        def check(self, value):
+            return isinstance(value, str) and value.isupper()
+
+        def to_json(self, value):
+            return value.lower()
+
+        def to_python(self, value):
+            return value.upper()
+
+    session_json_serializer.register(Shout, index=0)
+    try:
+        flasks, ours = written(monkeypatch, {"user": "ME"})
+        assert ours == flasks
+        assert ours[1] == {"user": "ME"}
+        cookie = f"session={write({'user': 'ME'})}"
+        assert read(KeptSessions(), cookie)[0] == {"user": "ME"}
+    finally:
+        del session_json_serializer.tags[" !"]
+        del session_json_serializer.order[0]
+
+
+def test_a_cookie_that_is_too_large_is_warned_of(monkeypatch):
+    with pytest.warns(UserWarning, match="too large") as warnings:
+        flasks, ours = written(monkeypatch, {"user": "me"}, MAX_COOKIE_SIZE=20)
+    assert ours == flasks
+    assert len(warnings) == 4
+    written(monkeypatch, {"user": "me"}, MAX_COOKIE_SIZE=0)
+
+
+def test_a_response_may_set_cookies_in_its_own_way(monkeypatch):
+    class Own(Response):
+        def set_cookie(self, key, value="", **options):
+            super().set_cookie(key, value, **{**options, "secure": True})
+
+    flasks, ours = written(monkeypatch, {"user": "me"}, lambda app: setattr(app, "response_class", Own))
+    assert ours == flasks
+    assert "Secure" in ours[5]
+
+
+def test_a_wrong_setting_fails_as_in_flask(monkeypatch):
+    with pytest.raises(ValueError, match="SameSite"):
+        written(monkeypatch, {"user": "me"}, SESSION_COOKIE_SAMESITE="sometimes")
+
+
+def test_ordinary_ones_are_read_and_written_without_asking_anybody(monkeypatch):
+    flasks, _ = written(monkeypatch, {"user": "me"})
+    assert flasks[1] == {"user": "me"}
+    app = Flask("application")
+    app.secret_key = "key"
+    sessions = KeptSessions()
+    sessions.get_signing_serializer(app)
+    for name in ("loads", "dumps"):
+        monkeypatch.setattr(URLSafeTimedSerializer, name, None)
+    monkeypatch.setattr(SecureCookieSessionInterface, "save_session", None)
+    found = sessions.open_session(app, app.request_class(app_environ(f"session={VALUE}")))
+    assert found == {"user": "me", "n": 1}
+    found["n"] = 2
+    found.accessed = True
+    response = Response()
+    sessions.save_session(app, found, response)
+    assert response.headers["Set-Cookie"].startswith("session=")

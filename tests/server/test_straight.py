@@ -152,8 +152,12 @@ HOOKS = {
     "preprocess_request": lambda app: setattr(app, "preprocess_request", lambda: None),
     "a subclass": lambda app: setattr(app, "__class__", type("Own", (Flask,), {})),
     "on_open of the instance": lambda app: vars(target_of(app)).update(on_open=lambda conn: None),
-    "a decorator": lambda app: app.view_functions.update(flask=wraps(view := app.view_functions["flask"])(view)),
+    "a decorator": lambda app: app.view_functions.update(flask=decorate(app.view_functions["flask"])),
 }
+
+
+def decorate(view):
+    return wraps(view)(lambda: view())
 
 
 def target_of(app):
