@@ -125,7 +125,7 @@ class _Context(RequestContext):
     def __init__(self, app: Flask, routing: Routing, environ: dict[str, Any], adapter: MapAdapter | None) -> None:
         self.app = app
         self.has_flasks_steps = has_flasks_steps(app)
-        self.request = make_request(app, environ)
+        self.request = make_request(app, environ) if self.has_flasks_steps else app.request_class(environ)
         self.request.json_module = app.json
         self.url_adapter = adapter if isinstance(adapter, Bound) else None
         if self.url_adapter is None:
@@ -157,14 +157,10 @@ class _Context(RequestContext):
         if self._session is None:
             self._session = sessions.make_null_session(app)
         if self.url_adapter is not None:
-            self.match_request()
-
-    def match_request(self) -> None:
-        """As Flask's."""
-        try:
-            self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)  # type: ignore
-        except HTTPException as error:
-            self.request.routing_exception = error
+            try:
+                self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)  # type: ignore
+            except HTTPException as error:
+                self.request.routing_exception = error
 
     def pop(self, *error: Any) -> None:
         """As Flask's, for which it looks up much when nobody wants to know of a request's end."""
@@ -174,7 +170,7 @@ class _Context(RequestContext):
             super().pop(*error)
             return
         try:
-            if "files" in vars(self.request) or type(self.request).close is not Request.close:
+            if type(self.request) is not Request or "files" in vars(self.request):
                 self.request.close()
         finally:
             context = _cv_request.get()

@@ -9,7 +9,7 @@ from werkzeug.datastructures import EnvironHeaders
 
 
 def make_request(app: Flask, environ: dict[str, Any]) -> Request:
-    """Does what ``app.request_class(environ)`` does."""
+    """Does what ``app.request_class(environ)`` does, where nobody has changed what werkzeug and Flask do there."""
     if app.request_class is not Request or not _IS_KNOWN:
         return app.request_class(environ)
     return _make(environ) or Request(environ)
@@ -21,9 +21,10 @@ def _make(environ: dict[str, Any]) -> Request | None:
         method, scheme, address = environ["REQUEST_METHOD"], environ["wsgi.url_scheme"], environ["REMOTE_ADDR"]
         name, port = environ["SERVER_NAME"], environ["SERVER_PORT"]
         script, path, query = environ["SCRIPT_NAME"], environ["PATH_INFO"], environ["QUERY_STRING"]
-    except KeyError:
+        is_plain = script.isascii() and path.isascii() and query.isascii() and port.isdecimal()
+    except (KeyError, AttributeError):  # a server that is not ours, or a middleware
         return None
-    if method != "GET" or not (script.isascii() and path.isascii() and query.isascii() and port.isdecimal()):
+    if method != "GET" or not is_plain:
         return None
     request = Request.__new__(Request)
     vars(request).update(

@@ -28,7 +28,10 @@ from werkzeug.http import dump_cookie
 _KNOWS_COOKIES = (
     hasattr(SecureCookieSessionInterface, "get_cookie_partitioned")
     and "partitioned" in inspect.signature(dump_cookie).parameters
+    and Response.set_cookie.__module__ == "werkzeug.sansio.response"
 )
+_SAVE_SESSION, _SET_COOKIE = SecureCookieSessionInterface.save_session, Response.set_cookie
+_MAX_SIZE: Any = Response.max_cookie_size
 
 
 class KeptSessions(SecureCookieSessionInterface):
@@ -90,14 +93,19 @@ class KeptSessions(SecureCookieSessionInterface):
     def _set_cookie(self, app: Flask, session: SecureCookieSession, response: Response) -> bool:
         """Does so at once for an ordinary response. Returns whether it did."""
         kind = type(response)
-        if kind.set_cookie is not Response.set_cookie or kind.max_cookie_size is not Response.max_cookie_size:
+        if not session or not _KNOWS_COOKIES or SecureCookieSessionInterface.save_session is not _SAVE_SESSION:
             return False
-        if not session or not _KNOWS_COOKIES:
+        if (
+            kind.set_cookie is not _SET_COOKIE
+            or kind.max_cookie_size is not _MAX_SIZE
+            or "set_cookie" in vars(response)
+        ):
             return False
         serializer = self.get_signing_serializer(app)
         if type(serializer) is not _KeptSerializer or not self.should_set_cookie(app, session):
             return False
         name, expires = self.get_cookie_name(app), self.get_expiration_time(app, session)
+        value = serializer.write(dict(session), app.json)
         start, rest = _around_cookie(
             name,
             None if expires is None else expires.replace(microsecond=0),
@@ -108,8 +116,9 @@ class KeptSessions(SecureCookieSessionInterface):
             self.get_cookie_samesite(app),
             self.get_cookie_httponly(app),
         )
-        cookie = f"{start}{serializer.write(dict(session), app.json)}{rest}"
-        if 0 < app.config["MAX_COOKIE_SIZE"] < len(cookie):
+        cookie = f"{start}{value}{rest}"
+        most = app.config["MAX_COOKIE_SIZE"]
+        if most and len(cookie) > most:
             return False  # werkzeug warns
         response.headers.add("Vary", "Cookie")
         response.headers.add("Set-Cookie", cookie)
@@ -177,6 +186,8 @@ class _KeptSigner(TimestampSigner):
 
     def get_signature(self, value: str | bytes) -> bytes:
         """As itsdangerous'."""
+        if not callable(self.digest_method):  # the name of one
+            return super().get_signature(value)
         if self._keyed is None:
             self._keyed = _key(self.derive_key(), self.digest_method)
         inner, outer = self._keyed[0].copy(), self._keyed[1].copy()
@@ -231,7 +242,7 @@ class _KeptSerializer(URLSafeTimedSerializer):
         return self._kept  # type: ignore[no-any-return]
 
     def dump_payload(self, obj: Any) -> bytes:
-        """As itsdangerous', and as short."""
+        """As itsdangerous', but for those that are too short to be worth a compressor."""
         return _pack(want_bytes(self.serializer.dumps(obj, **self.serializer_kwargs)))
 
     def write(self, data: dict[str, Any], provider: Any) -> str:
@@ -302,8 +313,10 @@ def _pack(text: bytes) -> bytes:
 
     zlib clears a quarter of a megabyte for each text that it compresses, if it is not told how long that may be.
     """
+    if len(text) < 64:  # hardly any JSON becomes shorter
+        return _encode(text)
     if len(text) <= 1024:
-        compressor = zlib.compressobj(wbits=10, memLevel=5)
+        compressor = zlib.compressobj(wbits=11, memLevel=5)
         compressed = compressor.compress(text) + compressor.flush()
     else:
         compressed = zlib.compress(text)

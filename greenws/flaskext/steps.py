@@ -12,7 +12,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from flask import Flask, Request, Response, request_finished, request_started
-from flask.ctx import RequestContext
+from flask.ctx import AppContext, RequestContext
 from flask.sessions import SecureCookieSession
 
 from greenws.flaskext.sessions import KeptSessions
@@ -38,26 +38,47 @@ _read_steps = itemgetter(*_NAMES)
 _STEPS = _find_steps(Flask)
 
 
-def is_flasks(method: Any) -> bool:
+def is_flasks(method: Any, module: str = "flask.app") -> bool:
     """Whether a method, of an application or of its class, is Flask's own: nobody overrides, replaces or wraps it."""
     function = method.__func__ if type(method) is MethodType else method
     # A wrapper may pass itself off as what it wraps, but for its type.
-    return (
-        type(function) is FunctionType and function.__module__ == "flask.app" and not hasattr(function, "__wrapped__")
+    return type(function) is FunctionType and function.__module__ == module and not hasattr(function, "__wrapped__")
+
+
+# Of other classes, what runs for each request. Of these, too, nobody is to have taken the place.
+_OF_CONTEXTS = tuple(
+    (owner, name, getattr(owner, name))
+    for owner, name in (
+        (RequestContext, "push"),
+        (RequestContext, "pop"),
+        (RequestContext, "match_request"),
+        (AppContext, "__init__"),
+        (AppContext, "push"),
+        (AppContext, "pop"),
     )
-
-
-_HAS_STEPS = all(map(is_flasks, _STEPS))
+)
+_OF_REQUESTS = tuple((Request, name, getattr(Request, name)) for name in ("__init__", "close"))
+_BESIDE = _OF_CONTEXTS + _OF_REQUESTS
+_HAS_STEPS = (
+    all(is_flasks(method) for method in _STEPS)
+    and all(is_flasks(method, "flask.ctx") for _, _, method in _OF_CONTEXTS)
+    and all(is_flasks(method, "werkzeug.wrappers.request") for _, _, method in _OF_REQUESTS)
+)
 
 
 def has_flasks_steps(app: Flask) -> bool:
     """Whether all that Flask does for a request is Flask's own in this application: no subclass, patch or wrapper."""
+    if not _HAS_STEPS:
+        return False
     steps: tuple[Any, ...] = _read_steps(vars(Flask)) if type(app) is Flask else _find_steps(type(app))
     own = vars(app)
     for place in range(len(_NAMES)):
         if steps[place] is not _STEPS[place] or _NAMES[place] in own:
             return False
-    return _HAS_STEPS
+    for owner, name, method in _BESIDE:
+        if getattr(owner, name) is not method:
+            return False
+    return True
 
 
 def has_own_methods(app: Flask) -> bool:

@@ -1,4 +1,4 @@
-"""The function that Flask calls for a route."""
+"""The function that Flask calls for a route. Never compiled: it is known by its code, and a compiled one has none."""
 
 from __future__ import annotations
 

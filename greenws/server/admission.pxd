@@ -5,9 +5,8 @@ from greenws.net.connection cimport Connection
 from greenws.net.sender cimport Service
 from greenws.protocol.handshake cimport check_request, choose_subprotocol, upgrade_headers
 from greenws.protocol.http cimport RequestHead
-from greenws.server.upgrade cimport Upgrade
 
-@cython.locals(upgrade=Upgrade, head=RequestHead, values=dict, key=str, name=str)
+@cython.locals(head=RequestHead, values=dict, key=str, name=str)
 cdef _recall(environ)
 
 cdef _check(environ)

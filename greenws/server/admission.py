@@ -60,7 +60,7 @@ def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[s
 def _recall(environ: Mapping[str, Any]) -> UpgradeRequest | None:
     """Returns what is known of the request's handshake, if what it says is in the environ as it came; else None."""
     upgrade = environ.get(KEY)
-    if not isinstance(upgrade, Upgrade) or upgrade.head.asked is None:
+    if not isinstance(upgrade, Upgrade):
         return None
     head = upgrade.head
     if environ["REQUEST_METHOD"] is not head.method or environ["SERVER_PROTOCOL"] != "HTTP/1.1":

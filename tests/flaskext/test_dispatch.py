@@ -9,9 +9,11 @@ from functools import partial
 import flask
 import gevent
 import pytest
+import werkzeug.sansio.response
 from flask import (
     Blueprint,
     Flask,
+    Request,
     Response,
     after_this_request,
     copy_current_request_context,
@@ -23,6 +25,8 @@ from flask import (
     session,
     url_for,
 )
+from flask.ctx import AppContext, RequestContext
+from flask.sessions import SecureCookieSessionInterface
 from werkzeug.test import EnvironBuilder
 
 from greenws import Endpoint, GreenWS
@@ -367,6 +371,40 @@ def test_who_stands_around_a_method_of_flasks_is_asked_however_like_it_they_look
     for _ in range(2):
         called.clear()
         assert handshake(app, "/door")[0].startswith(b"HTTP/1.1 101")
+        assert name in called
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (RequestContext, "push"),
+        (RequestContext, "pop"),
+        (RequestContext, "match_request"),
+        (AppContext, "__init__"),
+        (AppContext, "push"),
+        (AppContext, "pop"),
+        (Request, "__init__"),
+        (Request, "close"),
+        (SecureCookieSessionInterface, "save_session"),
+        (werkzeug.sansio.response.Response, "set_cookie"),
+    ],
+)
+def test_so_is_who_does_that_elsewhere_in_flask(owner, name, monkeypatch):
+    called, method = [], getattr(owner, name)
+
+    def watch(*args, **options):
+        called.append(name)
+        return method(*args, **options)
+
+    app = Flask("application")
+    app.secret_key = "a key for tests"
+    app.before_request(lambda: session.update(user="me"))
+    GreenWS(app).route("/door", endpoint="door")(Endpoint)
+    assert b"Set-Cookie" in handshake(app, "/door")[0]
+    monkeypatch.setattr(owner, name, watch)
+    for _ in range(2):
+        called.clear()
+        assert b"Set-Cookie" in handshake(app, "/door")[0]
         assert name in called
 
 

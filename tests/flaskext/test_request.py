@@ -22,6 +22,14 @@ ENVIRON = {
 }
 
 
+def test_what_pep_3333_forbids_is_read_as_werkzeug_reads_it():
+    for name in ("SCRIPT_NAME", "PATH_INFO"):
+        environ = {**ENVIRON, name: None}
+        made = make_request(Flask("application"), environ)
+        del environ["werkzeug.request"]
+        assert vars(made) == vars(Request(environ))
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -40,6 +48,7 @@ ENVIRON = {
         {"SERVER_PORT": "²"},
         {"SERVER_PORT": "-1"},
         {"SERVER_NAME": "/run/socket", "SERVER_PORT": None},
+        {"SERVER_PORT": 8000},
         {"SERVER_NAME": None},
         {"SCRIPT_NAME": None},
         {"REMOTE_ADDR": None},
@@ -58,7 +67,7 @@ def test_it_is_the_one_that_werkzeug_makes(change):
 def test_it_is_made_without_asking_werkzeug(monkeypatch):
     app = Flask("application")
     monkeypatch.setattr(Request, "__init__", None)
-    assert make_request(app, dict(ENVIRON)).path == "/chat"
+    assert make_request(app, dict(ENVIRON)).path == "/chat"  # who has patched it is known before
 
 
 def test_a_class_of_ones_own_is_asked(monkeypatch):

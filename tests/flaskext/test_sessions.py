@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import hashlib
 import json
 import time
 
@@ -70,8 +71,6 @@ class TestKeptSessions:
         assert app.session_interface is own
 
     def test_another_digest_counts_at_once(self, app):
-        import hashlib
-
         before = app.session_interface.get_signing_serializer(app).dumps({"a": 1})
         app.session_interface.digest_method = hashlib.sha256
         after = app.session_interface.get_signing_serializer(app)
@@ -332,7 +331,9 @@ DATA = [
     {"b": {"a": [1, (2, 3)]}, "a": b"bytes"},
     {" t": "looks like a tag"},
     {" t": 1, "a": 2},
-    {"long": "x" * 50},
+    {"long": "x" * 53},
+    {"words": " ".join(map(str, range(250)))},
+    {"near": "0123456789abcdef", "far": "".join(map(chr, range(48, 91))) * 20, "again": "0123456789abcdef"},
     {"long": "x" * 1100},
     {"_fresh": True, "_id": "0123456789abcdef" * 8, "_user_id": "1", "csrf_token": "fedcba9876543210" * 2},
     {"_permanent": True, "user": "me"},
@@ -420,6 +421,31 @@ def test_a_cookie_that_is_too_large_is_warned_of(monkeypatch):
     written(monkeypatch, {"user": "me"}, MAX_COOKIE_SIZE=0)
 
 
+def test_a_short_one_is_written_as_it_is(monkeypatch):
+    flasks, ours = written(monkeypatch, {"long": "x" * 52})
+    assert ours[1] == flasks[1] == {"long": "x" * 52}
+    assert (ours[3], flasks[3]) == (False, True)  # compressed
+
+
+def test_none_may_be_too_large(monkeypatch):
+    flasks, ours = written(monkeypatch, {"user": "me"}, MAX_COOKIE_SIZE=None)
+    assert ours == flasks
+
+
+@pytest.mark.parametrize("digest", ["sha256", hashlib.sha512, hashlib.sha3_256])
+@pytest.mark.parametrize("derivation", ["hmac", "none", "concat"])
+@pytest.mark.parametrize("key", ["key", "k" * 200])
+def test_any_signature_is_itsdangerous(digest, derivation, key):
+    app = Flask("application")
+    app.secret_key = key
+    made = []
+    for interface in (KeptSessions(), SecureCookieSessionInterface()):
+        interface.digest_method, interface.key_derivation = digest, derivation
+        if derivation != "concat" or callable(digest):
+            made.append(interface.get_signing_serializer(app).make_signer().get_signature(b"value"))
+    assert made == made[-1:] * len(made)
+
+
 def test_a_response_may_set_cookies_in_its_own_way(monkeypatch):
     class Own(Response):
         def set_cookie(self, key, value="", **options):
@@ -444,7 +470,6 @@ def test_ordinary_ones_are_read_and_written_without_asking_anybody(monkeypatch):
     sessions.get_signing_serializer(app)
     for name in ("loads", "dumps"):
         monkeypatch.setattr(URLSafeTimedSerializer, name, None)
-    monkeypatch.setattr(SecureCookieSessionInterface, "save_session", None)
     found = sessions.open_session(app, app.request_class(app_environ(f"session={VALUE}")))
     assert found == {"user": "me", "n": 1}
     found["n"] = 2

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+from types import SimpleNamespace
+
 import pytest
 
+from greenws.config import Config
+from greenws.errors import UnsupportedServer
+from greenws.net.registry import Registry
+from greenws.net.sender import Service
 from greenws.protocol.handshake import CHECKED, check_request
 from greenws.protocol.http import environ_key
+from greenws.protocol.known_heads import RequestReader
+from greenws.server.admission import admit
+from greenws.server.environ import make_environ
+from greenws.server.upgrade import Upgrade
 from tests.server.conftest import ACCEPT, upgrade_request
 
 FULL = {
@@ -68,6 +79,31 @@ def test_the_key_that_the_application_is_told_is_answered(site):
         status, headers = ask(site, cookie)
         assert status == 101
         assert headers["sec-websocket-accept"].encode() != ACCEPT
+
+
+def admitted(environ, head):
+    environ = make_environ(dict(environ), head, ("127.0.0.1", 1))
+    fd, peer = socket.socketpair()
+    peer.close()
+    upgrade = environ["greenws.upgrade"] = Upgrade(SimpleNamespace(upgrading=0), fd.detach(), head, b"", None, None)
+    admission = admit(Service(Config(subprotocols=("known", "other")), Registry()), environ)
+    admission.connection.abandon()
+    upgrade.drop()
+    return admission.connection.subprotocol
+
+
+def test_what_is_known_is_not_found_out_again():
+    head, _ = RequestReader().read(upgrade_request("/view", **FULL))
+    assert admitted({"wsgi.url_scheme": "http"}, head) == "other"
+    head.asked = head.asked._replace(subprotocols=("known",))
+    assert admitted({"wsgi.url_scheme": "http"}, head) == "known"
+
+
+def test_an_upgrade_that_is_not_ours_is_left_alone():
+    head, _ = RequestReader().read(upgrade_request("/view", **FULL))
+    environ = make_environ({"wsgi.url_scheme": "http", "greenws.upgrade": object()}, head, ("127.0.0.1", 1))
+    with pytest.raises(UnsupportedServer):
+        admit(Service(Config(), Registry()), environ)
 
 
 def test_nothing_else_is_read_of_a_request():
