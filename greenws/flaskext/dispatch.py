@@ -158,7 +158,9 @@ class _Context(RequestContext):
             self._session = sessions.make_null_session(app)
         if self.url_adapter is not None:
             try:
-                self.request.url_rule, self.request.view_args = self.url_adapter.match(return_rule=True)  # type: ignore
+                adapter: Any = self.url_adapter
+                found = adapter.find() if isinstance(adapter, Bound) else adapter.match(return_rule=True)
+                self.request.url_rule, self.request.view_args = found  # type: ignore[assignment]
             except HTTPException as error:
                 self.request.routing_exception = error
 

@@ -27,18 +27,18 @@ def _make(environ: dict[str, Any]) -> Request | None:
     if method != "GET" or not is_plain:
         return None
     request = Request.__new__(Request)
-    vars(request).update(
-        method=method,
-        scheme=scheme,
-        server=(name, int(port)),
-        root_path=script.rstrip("/"),
-        path="/" + path.lstrip("/"),
-        query_string=query.encode(),
-        headers=EnvironHeaders(environ),
-        remote_addr=address,
-        environ=environ,
-        shallow=False,
-    )
+    request.__dict__ = {
+        "method": method,
+        "scheme": scheme,
+        "server": (name, int(port)),
+        "root_path": script.rstrip("/"),
+        "path": "/" + path.lstrip("/"),
+        "query_string": query.encode(),
+        "headers": EnvironHeaders(environ),
+        "remote_addr": address,
+        "environ": environ,
+        "shallow": False,
+    }
     environ["werkzeug.request"] = request
     return request
 

@@ -55,7 +55,7 @@ class KeptSessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Returns the session of the request's cookie, an empty one without a valid cookie, None without a key."""
-        if type(request).cookies is not Request.cookies:
+        if type(request) is not Request and type(request).cookies is not Request.cookies:
             return super().open_session(app, request)
         serializer = self.get_signing_serializer(app)
         if serializer is None:

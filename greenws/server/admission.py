@@ -54,7 +54,8 @@ def admit(service: Service, environ: Mapping[str, Any], subprotocols: Iterable[s
     is_secure = environ["wsgi.url_scheme"] in ("https", "wss")
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     conn, extensions = decide(service, asked, is_secure, path, environ.get("REMOTE_ADDR"), subprotocols)
-    return Admission(conn, upgrade_headers(asked, conn.subprotocol, extensions), hand_over)
+    # As Admission(…) does, which is a function of Python's.
+    return tuple.__new__(Admission, (conn, upgrade_headers(asked, conn.subprotocol, extensions), hand_over))
 
 
 def _recall(environ: Mapping[str, Any]) -> UpgradeRequest | None:

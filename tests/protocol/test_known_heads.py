@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from greenws.errors import RequestError
 from greenws.protocol.handshake import check_request
 from greenws.protocol.head_limits import HeadLimits
-from greenws.protocol.http import RequestHead, read_request
+from greenws.protocol.http import RequestHead, environ_headers, read_request
 from greenws.protocol.known_heads import MAX_KNOWN, MAX_SIZE, RequestReader
 
 pytestmark = pytest.mark.usefixtures("each_build")
@@ -45,7 +45,7 @@ def seen(read: Any, data: bytes) -> Any:
     request, stop = found
     names = ("version", "headers", "method", "target", "path", "query", "content_length", "is_chunked", "keep_alive")
     values = [request.get(name) for name, _ in request.headers]
-    return stop, values, *(getattr(request, name) for name in names)
+    return stop, values, environ_headers(request), *(getattr(request, name) for name in names)
 
 
 def test_heads_that_differ_in_their_keys_are_read_as_if_each_were_the_first():
