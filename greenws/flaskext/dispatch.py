@@ -157,12 +157,7 @@ class _Context(RequestContext):
         if self._session is None:
             self._session = sessions.make_null_session(app)
         if self.url_adapter is not None:
-            try:
-                adapter: Any = self.url_adapter
-                found = adapter.find() if isinstance(adapter, Bound) else adapter.match(return_rule=True)
-                self.request.url_rule, self.request.view_args = found  # type: ignore[assignment]
-            except HTTPException as error:
-                self.request.routing_exception = error
+            self.match_request()
 
     def pop(self, *error: Any) -> None:
         """As Flask's, for which it looks up much when nobody wants to know of a request's end."""

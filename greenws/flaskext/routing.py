@@ -40,14 +40,8 @@ class Bound(MapAdapter):
 
     def match(self, *args: Any, **kwargs: Any) -> Any:
         """As werkzeug's."""
-        if args or kwargs != {"return_rule": True}:
+        if args or kwargs != {"return_rule": True} or self.default_method != "GET":
             return super().match(*args, **kwargs)
-        return self.find()
-
-    def find(self) -> tuple[Rule, Mapping[str, Any]]:
-        """Does what ``match(return_rule=True)`` does."""
-        if self.default_method != "GET":
-            return super().match(return_rule=True)
         if (rule := self.known.get(self.path_info)) is not None:
             return rule, {}
         rule, values = super().match(return_rule=True)

@@ -24,11 +24,14 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from itsdangerous import BadSignature, Signer, TimestampSigner, URLSafeTimedSerializer, want_bytes
 from werkzeug.http import dump_cookie
 
+from greenws.flaskext.steps import is_flasks
+
 # Flask 3.1 and werkzeug 3.1 put the same attributes behind a session's cookie. What others put there is left to them.
 _KNOWS_COOKIES = (
     hasattr(SecureCookieSessionInterface, "get_cookie_partitioned")
     and "partitioned" in inspect.signature(dump_cookie).parameters
-    and Response.set_cookie.__module__ == "werkzeug.sansio.response"
+    and is_flasks(Response.set_cookie, "werkzeug.sansio.response")
+    and is_flasks(SecureCookieSessionInterface.save_session, "flask.sessions")
 )
 _SAVE_SESSION, _SET_COOKIE = SecureCookieSessionInterface.save_session, Response.set_cookie
 _MAX_SIZE: Any = Response.max_cookie_size
@@ -52,6 +55,10 @@ class KeptSessions(SecureCookieSessionInterface):
                 serializer.signer = _KeptSigner
             self._made_of = made_of
         return self._serializer
+
+    def is_null_session(self, obj: object) -> bool:
+        """As Flask's, for which an abstract class is asked."""
+        return type(obj) is not SecureCookieSession and super().is_null_session(obj)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Returns the session of the request's cookie, an empty one without a valid cookie, None without a key."""
@@ -256,7 +263,7 @@ class _KeptSerializer(URLSafeTimedSerializer):
             self.serializer is session_json_serializer
             and session_json_serializer.order == _ORDER
             and _is_plain(data)
-            and _is_flasks(provider)
+            and _is_flasks_json(provider)
         ):
             payload = _encoder(provider.ensure_ascii, provider.sort_keys).encode(data).encode()
             return self.make_signer().sign(_pack(payload)).decode()
@@ -275,7 +282,7 @@ class _KeptSerializer(URLSafeTimedSerializer):
         if payload is not None and self.serializer is session_json_serializer and payload[:1] != b".":  # not compressed
             try:
                 text = _decode(payload).decode()
-                if _is_flasks(provider):
+                if _is_flasks_json(provider):
                     data, end = _decode_json(text)
                     if end != len(text):
                         data = None
@@ -296,7 +303,7 @@ def _is_plain(data: dict[Any, Any]) -> bool:
     return True
 
 
-def _is_flasks(provider: Any) -> bool:
+def _is_flasks_json(provider: Any) -> bool:
     """Whether an application reads and writes JSON as Flask does."""
     if type(provider) is not DefaultJSONProvider or not _OWN_JSON.isdisjoint(vars(provider)):
         return False

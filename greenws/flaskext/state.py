@@ -15,7 +15,7 @@ from greenws.errors import HandshakeError
 from greenws.flaskext.dispatch import Dispatcher
 from greenws.flaskext.metrics import METRICS, Metrics, observe
 from greenws.flaskext.route import Route, error_answer, serve, serve_lean
-from greenws.flaskext.routing import Bound, Routing
+from greenws.flaskext.routing import Routing
 from greenws.flaskext.sessions import keep_sessions
 from greenws.flaskext.steps import is_flasks, route_of
 from greenws.net.connection import Connection
@@ -122,7 +122,7 @@ class AppState:
         if self._may_be_lean() and self._flask.is_next:
             try:
                 adapter = self._routing.bind(environ)
-                rule, values = adapter.find() if isinstance(adapter, Bound) else adapter.match(return_rule=True)
+                rule, values = adapter.match(return_rule=True)
                 route = route_of(self.app.view_functions.get(rule.endpoint))
             except Exception:  # no rule, or a converter that wants an app context
                 route = None  # Flask answers, with its error handlers

@@ -7,35 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_ITERABLE_COROUTINE
-from operator import attrgetter, itemgetter
 from types import FunctionType, MethodType
 from typing import Any
 
 from flask import Flask, Request, Response, request_finished, request_started
 from flask.ctx import AppContext, RequestContext
-from flask.sessions import SecureCookieSession
 
-from greenws.flaskext.sessions import KeptSessions
 from greenws.flaskext.view_function import CODE
 
 # Methods, and classes of which Flask makes an object. A new application has none of its own.
 _FLASKS = frozenset(name for name in dir(Flask) if callable(getattr(Flask, name))) - {"wsgi_app"}
-# What of Flask's class runs for each request, beside what it does first: tools that watch or guard put theirs there.
-_NAMES = (
-    "full_dispatch_request",
-    "preprocess_request",
-    "dispatch_request",
-    "ensure_sync",
-    "finalize_request",
-    "make_response",
-    "process_response",
-    "app_context",
-    "do_teardown_request",
-    "do_teardown_appcontext",
-)
-_find_steps = attrgetter(*_NAMES)
-_read_steps = itemgetter(*_NAMES)
-_STEPS = _find_steps(Flask)
 
 
 def is_flasks(method: Any, module: str = "flask.app") -> bool:
@@ -45,24 +26,34 @@ def is_flasks(method: Any, module: str = "flask.app") -> bool:
     return type(function) is FunctionType and function.__module__ == module and not hasattr(function, "__wrapped__")
 
 
-# Of other classes, what runs for each request. Of these, too, nobody is to have taken the place.
-_OF_CONTEXTS = tuple(
-    (owner, name, getattr(owner, name))
-    for owner, name in (
-        (RequestContext, "push"),
-        (RequestContext, "pop"),
-        (RequestContext, "match_request"),
-        (AppContext, "__init__"),
-        (AppContext, "push"),
-        (AppContext, "pop"),
+# What of Flask's class runs for each request, beside what it does first: tools that watch or guard put theirs there.
+_STEPS = tuple(
+    (name, getattr(Flask, name))
+    for name in (
+        "full_dispatch_request",
+        "preprocess_request",
+        "dispatch_request",
+        "ensure_sync",
+        "finalize_request",
+        "make_response",
+        "process_response",
+        "app_context",
+        "do_teardown_request",
+        "do_teardown_appcontext",
     )
 )
-_OF_REQUESTS = tuple((Request, name, getattr(Request, name)) for name in ("__init__", "close"))
-_BESIDE = _OF_CONTEXTS + _OF_REQUESTS
-_HAS_STEPS = (
-    all(is_flasks(method) for method in _STEPS)
-    and all(is_flasks(method, "flask.ctx") for _, _, method in _OF_CONTEXTS)
-    and all(is_flasks(method, "werkzeug.wrappers.request") for _, _, method in _OF_REQUESTS)
+# What runs for each request of other classes, and where it is written.
+_BESIDE = tuple(
+    (module, owner, name, getattr(owner, name))
+    for module, owner, names in (
+        ("flask.ctx", RequestContext, ("push", "pop")),
+        ("flask.ctx", AppContext, ("__init__", "push", "pop")),
+        ("werkzeug.wrappers.request", Request, ("__init__", "close")),
+    )
+    for name in names
+)
+_HAS_STEPS = all(is_flasks(method) for _, method in _STEPS) and all(
+    is_flasks(method, module) for module, _, _, method in _BESIDE
 )
 
 
@@ -70,12 +61,11 @@ def has_flasks_steps(app: Flask) -> bool:
     """Whether all that Flask does for a request is Flask's own in this application: no subclass, patch or wrapper."""
     if not _HAS_STEPS:
         return False
-    steps: tuple[Any, ...] = _read_steps(vars(Flask)) if type(app) is Flask else _find_steps(type(app))
-    own = vars(app)
-    for place in range(len(_NAMES)):
-        if steps[place] is not _STEPS[place] or _NAMES[place] in own:
+    kind, own = type(app), vars(app)
+    for name, method in _STEPS:
+        if getattr(kind, name) is not method or name in own:
             return False
-    for owner, name, method in _BESIDE:
+    for _, owner, name, method in _BESIDE:
         if getattr(owner, name) is not method:
             return False
     return True
@@ -124,8 +114,7 @@ def _finalize(app: Flask, context: RequestContext, response: Response) -> Respon
                 for function in reversed(functions[name]):
                     response = _sync(app, function)(response)
     sessions, session = app.session_interface, context._session
-    is_cookie = type(sessions) is KeptSessions and type(session) is SecureCookieSession
-    if session is not None and (is_cookie or not sessions.is_null_session(session)):
+    if session is not None and not sessions.is_null_session(session):
         sessions.save_session(app, session, response)
     if request_finished.receivers:
         request_finished.send(app, _async_wrapper=app.ensure_sync, response=response)

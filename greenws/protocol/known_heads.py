@@ -80,7 +80,7 @@ class RequestReader:
             self._known.clear()
         place = head.headers.index(("Sec-WebSocket-Key", key))
         cookies_place = -1 if cookies is None else head.headers.index(("Cookie", cookies))
-        kept = _with(head, place, key, cookies_place, "")
+        kept = _with(head, place, key, cookies_place, None if cookies is None else "")
         kept.shared = environ_headers(kept)
         self._known[around] = kept, place, cookies_place
 
@@ -91,7 +91,7 @@ def _with(head: RequestHead, place: int, key: str, cookies_place: int, cookies: 
     headers[place] = ("Sec-WebSocket-Key", key)
     values = head._values.copy()
     values["sec-websocket-key"] = key
-    if cookies is not None and cookies_place >= 0:
+    if cookies is not None:
         headers[cookies_place] = ("Cookie", cookies)
         values["cookie"] = cookies
     asked = head.asked

@@ -229,7 +229,7 @@ def test_a_step_of_flasks_class_that_somebody_replaces_is_asked_each_time(serve,
     site = serve()
     assert is_straight(site, b"/flask")
     assert is_straight(site, b"/lean")
-    for step in ("__call__", *(step.__name__ for step in steps._STEPS)):
+    for step in ("__call__", *(name for name, _ in steps._STEPS)):
         with monkeypatch.context() as patch:
             patch.setattr(Flask, step, replaced(step))
             assert not is_straight(site, b"/flask"), step
