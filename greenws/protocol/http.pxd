@@ -18,7 +18,6 @@ cdef class RequestHead(_Head):
     cdef readonly object content_length
     cdef readonly bint is_chunked
     cdef public object asked
-    cdef public dict shared
 
 
 cdef class ResponseHead(_Head):
@@ -48,5 +47,5 @@ cdef tuple _read_framing(dict values, str version)
 
 cpdef bytes response_head(int status, reason, headers)
 
-@cython.locals(environ=dict, values=dict, name=str)
+@cython.locals(environ=dict, name=str)
 cpdef dict environ_headers(RequestHead head)

@@ -61,7 +61,6 @@ class RequestHead(_Head):
         content_length: of the body, or None when the request does not say.
         is_chunked: whether the body is sent in chunks.
         asked: what ``check_request`` returns for it, where that is known already, else None.
-        shared: what ``environ_headers`` returned for another that differs in its key and cookies only, else None.
     """
 
     def __init__(
@@ -86,7 +85,6 @@ class RequestHead(_Head):
         self.content_length = content_length
         self.is_chunked = is_chunked
         self.asked: Any = None
-        self.shared: dict[str, str] | None = None
 
     def __repr__(self) -> str:
         """Without what may hold a secret: headers hold cookies, a query may hold a token."""
@@ -269,15 +267,8 @@ def environ_headers(head: RequestHead) -> dict[str, str]:
     Names with an underscore are left out: they would become the same names as those with a dash, so that a client could
     pass off its ``X_Forwarded_For`` as the one a proxy vouches for.
     """
-    values = head._values
-    if head.shared is not None:
-        environ = head.shared.copy()
-        environ["HTTP_SEC_WEBSOCKET_KEY"] = values["sec-websocket-key"]
-        if "cookie" in values:
-            environ["HTTP_COOKIE"] = values["cookie"]
-        return environ
     environ = {}
-    for name, value in values.items():
+    for name, value in head._values.items():
         if "_" not in name:
             environ[environ_key(name)] = value
     return environ

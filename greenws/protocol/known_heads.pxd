@@ -1,7 +1,7 @@
 # Types for the compiler; known_heads.py is the source.
 cimport cython
 
-from greenws.protocol.http cimport RequestHead, environ_headers, read_request
+from greenws.protocol.http cimport RequestHead, read_request
 
 
 cdef class RequestReader:
@@ -20,7 +20,6 @@ cdef class RequestReader:
         found=tuple,
     )
     cpdef tuple read(self, bytes data)
-    @cython.locals(kept=RequestHead)
     cdef void _keep(self, bytes around, head, str key, str cookies) except *
 
 @cython.locals(headers=list, values=dict, copy=RequestHead)

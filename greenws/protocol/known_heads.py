@@ -12,7 +12,7 @@ from greenws.errors import HandshakeError
 
 from .handshake import _KEY, UpgradeRequest, check_request
 from .head_limits import DEFAULT_LIMITS, HeadLimits
-from .http import RequestHead, environ_headers, read_request
+from .http import RequestHead, read_request
 
 MAX_KNOWN = 128  # heads
 MAX_SIZE = 2048  # bytes of a head that is kept, without what is not kept of it
@@ -81,7 +81,6 @@ class RequestReader:
         place = head.headers.index(("Sec-WebSocket-Key", key))
         cookies_place = -1 if cookies is None else head.headers.index(("Cookie", cookies))
         kept = _with(head, place, key, cookies_place, None if cookies is None else "")
-        kept.shared = environ_headers(kept)
         self._known[around] = kept, place, cookies_place
 
 
@@ -100,5 +99,4 @@ def _with(head: RequestHead, place: int, key: str, cookies_place: int, cookies: 
     )
     # As UpgradeRequest(…) does, which is a function of Python's.
     copy.asked = tuple.__new__(UpgradeRequest, (key, asked.subprotocols, asked.extensions, asked.origin, asked.host))
-    copy.shared = head.shared
     return copy
