@@ -11,10 +11,7 @@ from flask.ctx import AppContext
 from greenlet import getcurrent, greenlet
 
 from greenws.net.connection import Connection
-
-# An app context, what makes the context variables in which it is the current one, and what is in its g.
-_Place = tuple[AppContext, Callable[[], Context], dict[str, Any]]
-
+from greenws.net.greenlets import call_in_copy
 
 # Looked up once: these dicts, and the lists of functions, stay the same objects however many come and go.
 _ending = appcontext_tearing_down.receivers
@@ -27,6 +24,45 @@ def _is_any_wanted(teardown: list[Any]) -> bool:
     return bool(teardown or _ending or _ended or _begun)
 
 
+class _Place:
+    """An app context for one message after the other, and the context variables in which it is the current one."""
+
+    def __init__(self, app: Flask) -> None:
+        context = app.app_context()
+        self.variables = Context()
+        self.variables.run(context.push)
+        self.in_g: dict[str, Any] = context.g.__dict__
+
+
+class _Messages:
+    """Calls a handler so that each message has an app context of its own; see ``for_messages``."""
+
+    def __init__(self, app: Flask, on_message: Callable[..., Any]) -> None:
+        self._app = app
+        self._on_message = on_message
+        self._teardown = app.teardown_appcontext_funcs
+        self._spare: _Place | None = None
+        self._more: list[_Place] = []
+
+    def run(self, conn: Connection, message: Any) -> None:  # two names, not *args: that alone would cost 0.1 µs
+        if _is_any_wanted(self._teardown):
+            copy_context().run(_run_within, self._app, self._on_message, conn, message)
+            return
+        place, self._spare = self._spare, None
+        if place is None:
+            place = self._more.pop() if self._more else _Place(self._app)
+        if place.in_g:  # a greenlet that has a copy of it has put something there meanwhile
+            place = _Place(self._app)
+        try:
+            call_in_copy(place.variables, self._on_message, conn, message)
+        finally:
+            if not place.in_g:  # else it is left to whoever has a copy of it
+                if self._spare is None:
+                    self._spare = place
+                else:
+                    self._more.append(place)
+
+
 def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connection, Any], None]:
     """Returns ``on_message`` or ``on_stream`` so that each message has an app context of its own, torn down behind it.
 
@@ -34,30 +70,7 @@ def for_messages(app: Flask, on_message: Callable[..., Any]) -> Callable[[Connec
     that runs: to make and pop a context costs more than to echo a message. Context variables that a call sets are gone
     behind it, so that nothing of one connection is seen by the next, nor by a greenlet that has a copy of its context.
     """
-    teardown = app.teardown_appcontext_funcs
-    spare: _Place | None = None
-    more: list[_Place] = []
-
-    def run(conn: Connection, message: Any) -> None:  # two names, not *args: that alone would cost 0.1 µs
-        nonlocal spare
-        if _is_any_wanted(teardown):
-            copy_context().run(_run_within, app, on_message, conn, message)
-            return
-        place, spare = spare, None
-        if place is None:
-            place = more.pop() if more else _push(app)
-        if place[2]:  # a greenlet that has a copy of it has put something there meanwhile
-            place = _push(app)
-        try:
-            place[1]().run(on_message, conn, message)
-        finally:
-            if not place[2]:  # else it is left to whoever has a copy of it
-                if spare is None:
-                    spare = place
-                else:
-                    more.append(place)
-
-    return run
+    return _Messages(app, on_message).run
 
 
 _of_views: dict[greenlet, ViewContexts] = {}  # by the greenlets in which they run; a context variable is slower to find
@@ -96,9 +109,9 @@ class ViewContexts:
             context.pop()  # its teardown functions are given the exception that is on its way, if there is one
 
 
-def before_wait(conn: Connection) -> None:
+def before_wait(me: greenlet) -> None:
     """Lets go of what the last message needed, such as a database session. Called when a view is about to wait."""
-    contexts = _of_views.get(getcurrent())
+    contexts = _of_views.get(me)
     if contexts is not None:
         contexts.renew()
 
@@ -110,12 +123,6 @@ def for_the_end(app: Flask, on_close: Callable[..., Any]) -> Callable[[Connectio
         copy_context().run(_run_within, app, on_close, conn, code, reason)
 
     return run
-
-
-def _push(app: Flask) -> _Place:
-    context, variables = app.app_context(), Context()
-    variables.run(context.push)
-    return context, variables.copy, context.g.__dict__
 
 
 def _run_within(app: Flask, function: Callable[..., Any], *args: Any) -> None:

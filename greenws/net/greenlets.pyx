@@ -1,7 +1,8 @@
-"""Switches between greenlets by greenlet's C interface, without a Python call."""
+"""Switches between greenlets, and calls in a context of variables, by the C interfaces: without a Python call around them."""
 
 import sys
 
+from cpython.contextvars cimport PyContext_Copy, PyContext_Enter, PyContext_Exit
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 from gevent import get_hub
@@ -36,3 +37,13 @@ cdef object current_greenlet():
     greenlet = <object> current
     Py_DECREF(greenlet)
     return greenlet
+
+
+cpdef object call_in_copy(object variables, object function, object first, object second):
+    """Returns ``function(first, second)``, called in a copy of a ``contextvars.Context``."""
+    copy = PyContext_Copy(variables)
+    PyContext_Enter(copy)
+    try:
+        return function(first, second)
+    finally:
+        PyContext_Exit(copy)

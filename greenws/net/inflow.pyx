@@ -8,6 +8,7 @@ from greenws.errors import StateError
 from greenws.net.message_stream import MessageStream
 from greenws.protocol.events import Chunk
 
+from greenws.net.greenlets cimport current_greenlet
 from greenws.net.pool cimport HandlerPool
 from greenws.net.receiver cimport Receiver
 from greenws.net.sender cimport CLOSED, CLOSING
@@ -48,10 +49,10 @@ cdef class Inflow(Receiver):
         if self.paused or self.state == CLOSING:
             self.reactor.defer(self)  # to read on, or to answer the Close, for nothing is in the way any more
         if self.service.on_message is None:
-            return self.wait_for_message()
+            return self.wait_for_message(current_greenlet())
         pool.step_out()  # a peer that sends slowly must not keep others from their handlers
         try:
-            return self.wait_for_message()
+            return self.wait_for_message(current_greenlet())
         finally:
             pool.step_in()
 

@@ -68,7 +68,7 @@ cdef class Line:
                 if greenlet is not None:
                     switch_to(greenlet)
                 elif self.served < len(self.waiting):
-                    self.serving = self.waiting[self.served]
+                    self.serving = <TurnTaker> self.waiting[self.served]
                     self.served += 1
                     self.serving.start_turn()
                 else:
@@ -96,7 +96,7 @@ cdef class Line:
                 self.hub.loop.run_callback(self.hub.handle_error, item, *sys.exc_info())
         if self.served == len(self.waiting):
             return None
-        item = self.waiting[self.served]
+        item = <TurnTaker> self.waiting[self.served]
         greenlet = item.begin_turn()
         if greenlet is not None:
             self.served += 1

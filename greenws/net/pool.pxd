@@ -5,7 +5,9 @@ cdef class HandlerPool:
     cdef readonly Reactor reactor
     cdef public Py_ssize_t size
     cdef readonly Py_ssize_t running
-    cdef list idle
+    cdef list idle  # the parked greenlets, in the first of its MAX_IDLE places
+    cdef Py_ssize_t parked
+    cdef object _pop_idle(self)
     cdef object timer
     cdef int _one_done(self) except -1
     cdef int _plan_refill(self) except -1

@@ -27,7 +27,7 @@ cdef class HandlerPool:
     def __init__(self, Reactor reactor, Py_ssize_t size):
         self.reactor = reactor
         self.size = size
-        self.idle = []
+        self.idle = [None] * MAX_IDLE  # a list that grew and shrank would ask for memory at every message
         self.waiting = deque()
 
     cdef int submit(self, Pollable job) except -1:
@@ -39,11 +39,11 @@ cdef class HandlerPool:
 
     cdef object take(self, Pollable job):
         """Gives the job to a parked greenlet, which the caller switches to. None when there is none, or others are first."""
-        if not self.idle or self.running >= self.size or self.waiting:
+        if not self.parked or self.running >= self.size or self.waiting:
             return None
         self.running += 1
         self.job = job
-        return self.idle.pop()
+        return self._pop_idle()
 
     def enqueue(self, Pollable job not None):
         """Lets the job wait for a turn of the hub of its own. May be called from everywhere in the hub's thread."""
@@ -54,9 +54,15 @@ cdef class HandlerPool:
     cdef int _start(self, Pollable job) except -1:
         self.running += 1
         self.job = job
-        if self.idle:
-            return run_greenlet(self.idle.pop())
+        if self.parked:
+            return run_greenlet(self._pop_idle())
         return run_greenlet(Greenlet(self._work, self.reactor.hub))
+
+    cdef object _pop_idle(self):
+        self.parked -= 1
+        greenlet = self.idle[self.parked]
+        self.idle[self.parked] = None
+        return greenlet
 
     def _work(self):
         cdef Pollable job
@@ -68,11 +74,12 @@ cdef class HandlerPool:
                 self.job = None
                 job.work()
                 job = None
-                if len(self.idle) >= MAX_IDLE:
+                if self.parked == MAX_IDLE:
                     return
                 self._one_done()
                 parked = True
-                self.idle.append(me)
+                self.idle[self.parked] = me
+                self.parked += 1
                 self.reactor.line.park(me)
                 parked = False
         finally:
@@ -81,6 +88,8 @@ cdef class HandlerPool:
                 self._one_done()
             elif me in self.idle:
                 self.idle.remove(me)
+                self.idle.append(None)
+                self.parked -= 1
 
     cdef int step_out(self) except -1:
         """In a job: it waits for its peer, and does not count until ``step_in``. Others may start meanwhile."""

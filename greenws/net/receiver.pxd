@@ -34,8 +34,8 @@ cdef class Receiver(Control):
     cdef object _next_event(self, timeout)
     cdef object begin_stream(self, object event)
     cdef object take_first(self)
-    cdef int wait_for_message(self) except -1
-    cdef int _wait_for_message_until(self, timeout) except -1
+    cdef int wait_for_message(self, object me) except -1
+    cdef int _wait_for_message_until(self, timeout, object me) except -1
     cdef int leave_stream(self) except -1
     cdef Py_ssize_t _skip(self, object chunk) except -1
     cdef int _hold(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1

@@ -102,17 +102,18 @@ cdef class Receiver(Control):
         if self.taken_at:
             self.service.counts.handled(self.taken_at)
             self.taken_at = 0
+        cdef object me = current_greenlet()
         if self.service.between is not None:
-            self.service.between(self)
+            self.service.between(me)
         if self.in_stream:
             self.leave_stream()
         if self.first is None:
             self.settle()
             if self.first is None and not self.close_sent and self.state != CLOSED:
                 if timeout is None:
-                    self.wait_for_message()
+                    self.wait_for_message(me)
                 else:
-                    self._wait_for_message_until(timeout)
+                    self._wait_for_message_until(timeout, me)
         if self.first is None:
             return END
         if self.service.counts.is_timed:
@@ -126,10 +127,9 @@ cdef class Receiver(Control):
             self.reactor.defer(self)  # a Close that came behind this message is answered when the caller next waits
         return message
 
-    cdef int wait_for_message(self) except -1:
+    cdef int wait_for_message(self, object me) except -1:
         if self.receiver is not None:  # another came while ``between`` ran
             raise StateError("another greenlet is already receiving from this connection")
-        cdef object me = current_greenlet()
         try:
             while self.first is None and not self.close_sent and self.state != CLOSED:
                 self.receiver = me
@@ -138,10 +138,10 @@ cdef class Receiver(Control):
             self.receiver = None
         return 0
 
-    cdef int _wait_for_message_until(self, timeout) except -1:
+    cdef int _wait_for_message_until(self, timeout, object me) except -1:
         timer = Timeout.start_new(timeout)
         try:
-            self.wait_for_message()
+            self.wait_for_message(me)
         except Timeout as error:
             if error is not timer:
                 raise
@@ -193,7 +193,7 @@ cdef class Receiver(Control):
         decoder.discard = self.close_sent  # what comes then reaches nobody
         self.held = True  # answers to what came together are collected; they leave when all of it has been looked at
         while True:
-            event = decoder.next()
+            event = decoder.next() if decoder._has_more() else None
             if event is None:
                 break
             if isinstance(event, str) or isinstance(event, bytes) or (type(event) is Chunk and not self.skipping):
@@ -245,7 +245,8 @@ cdef class Receiver(Control):
     cdef int _push(self, object message) except -1:
         if self.close_sent:
             return 0  # nobody waits for it any more
-        self.service.counts.received += 1 if type(message) is not Chunk else message.is_last
+        if type(message) is not Chunk or message.is_last:
+            self.service.counts.received += 1
         self.last_message = self.reactor.wheel.tick
         self.waiting_size += len(message)
         self.partial_since = 0  # what follows is another message, with a time of its own

@@ -76,7 +76,7 @@ cdef class Service:
         on_stream: ``on_stream(conn, stream)`` for messages that are larger than is held in memory; None refuses them.
         on_close: ``on_close(conn, code, reason)``, once, when all messages have been handled.
         on_error: ``on_error(conn, error)`` inside the except clause of a handler that raised.
-        between: ``between(conn)`` before a blocking-style ``receive`` waits.
+        between: ``between(greenlet)`` before a blocking-style ``receive`` waits, in the greenlet that calls it.
         around: ``around(function, args, kwargs)`` calls a function given to ``spawn``.
         dumps, loads: for ``send_json`` and ``receive_json``.
 

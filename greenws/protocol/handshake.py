@@ -178,7 +178,7 @@ def upgrade_headers(
     return headers
 
 
-_ANSWER = encode_head("HTTP/1.1 101 Switching Protocols", _UPGRADE)[:-2] + b"Sec-WebSocket-Accept: "
+_ANSWER = encode_head("HTTP/1.1 101 Switching Protocols", _UPGRADE).removesuffix(b"\r\n") + b"Sec-WebSocket-Accept: "
 
 
 def upgrade_answer(request: UpgradeRequest, subprotocol: str | None = None, extensions: str | None = None) -> bytes:

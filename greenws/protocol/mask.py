@@ -24,6 +24,12 @@ def unmasked(buffer: bytearray, start: int, stop: int, key: int) -> bytes:
     return bytes(payload)
 
 
+def unmasked_text(buffer: bytearray, start: int, stop: int, key: int) -> str:
+    """Returns a whole payload as text, and leaves it unmasked. Raises UnicodeDecodeError when it is not UTF-8."""
+    apply(buffer, start, stop, key, 0)
+    return text(buffer, start, stop)
+
+
 def text(buffer: bytearray, start: int, stop: int) -> str:
     """Returns the slice as text. Raises UnicodeDecodeError when it is not UTF-8."""
     return buffer[start:stop].decode()

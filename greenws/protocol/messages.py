@@ -94,6 +94,10 @@ class MessageDecoder:
     def _is_idle(self) -> bool:
         return not self._in_frame and self._opcode == 0 and self._partial is None and not self._ended
 
+    def _has_more(self) -> bool:
+        """Whether ``next`` may say anything but None."""
+        return self._at < self._stop or not self._is_idle()
+
     def feed(self, buffer: bytearray, start: int, stop: int) -> None:
         """Gives ``buffer[start:stop]``. It must stay as it is until ``next`` says None; no feed may come before that.
 
@@ -202,9 +206,8 @@ class MessageDecoder:
         self._at = stop
         if self._header.opcode == 2:
             return mask.unmasked(self._buffer, start, stop, self._header.key)
-        mask.apply(self._buffer, start, stop, self._header.key, 0)
         try:
-            return mask.text(self._buffer, start, stop)
+            return mask.unmasked_text(self._buffer, start, stop, self._header.key)
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None
 

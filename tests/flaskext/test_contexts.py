@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 
 import gevent
 import pytest
@@ -194,6 +194,29 @@ def test_what_such_a_greenlet_puts_into_its_g_is_not_in_that_of_a_later_message(
         gevent.joinall(leaving)
         assert ask(second, "x") == "False"
         gevent.joinall(leaving)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_variables_set_for_one_message_are_gone_at_the_next(ws, connect, reports, fails):
+    language = ContextVar("language", default="none")
+
+    @ws.route("/echo")
+    class Echo(Endpoint):
+        def on_message(self, conn, message):
+            conn.send(language.get())
+            language.set(message)
+            gevent.sleep(0.01)  # others run meanwhile, in contexts of their own
+            conn.send(language.get())
+            if fails:
+                raise ValueError
+
+    for message in "ab":
+        with connect("/echo") as one, connect("/echo") as two:
+            one.send(message)
+            two.send("x")
+            assert [one.receive(5) for _ in range(2)] == ["none", message]
+            assert [two.receive(5) for _ in range(2)] == ["none", "x"]
+    assert language.get() == "none"
 
 
 def test_event_style_messages_have_no_request(app, ws, connect):

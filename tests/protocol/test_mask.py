@@ -117,3 +117,35 @@ def test_returns_a_slice_as_bytes(codec: SimpleNamespace) -> None:
         assert (type(found), found) == (bytes, bytes(range(start, stop)))
     buffer[3] = 0xFF
     assert codec.mask.data(buffer, 3, 4) == b"\xff"
+
+
+@given(
+    st.binary(max_size=100) | st.text(max_size=40).map(str.encode) | st.text("abc\x7f", max_size=90).map(str.encode),
+    st.integers(0, 5),
+    st.integers(0, 0xFFFFFFFF),
+)
+def test_unmasks_text(payload: bytes, before: int, key: int) -> None:
+    try:
+        expected = payload.decode()
+    except UnicodeDecodeError:
+        expected = None
+    around = bytes(before), b"\x80"
+    for codec in BUILDS:
+        buffer = bytearray(around[0] + payload + around[1])
+        codec.mask.apply(buffer, before, before + len(payload), key, 0)
+        try:
+            found = codec.mask.unmasked_text(buffer, before, before + len(payload), key)
+        except UnicodeDecodeError:
+            found = None
+        assert found == expected
+        assert found is None or hash(found) == hash(expected)
+        assert buffer == around[0] + payload + around[1]
+
+
+@pytest.mark.parametrize("at", range(0, 70, 3))
+def test_sees_one_byte_beyond_ascii_wherever_it_is(codec: SimpleNamespace, at: int) -> None:
+    payload = b"a" * at + b"\xff" + b"b" * (70 - at)
+    buffer = bytearray(payload)
+    codec.mask.apply(buffer, 0, len(buffer), 0x01020304, 0)
+    with pytest.raises(UnicodeDecodeError):
+        codec.mask.unmasked_text(buffer, 0, len(buffer), 0x01020304)
