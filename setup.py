@@ -21,6 +21,7 @@ from setuptools.command.build_ext import build_ext
 SOURCES = [
     "greenws/bench/histogram.py",
     "greenws/bench/load.pyx",
+    "greenws/protocol/events.py",
     "greenws/protocol/frames.py",
     "greenws/protocol/grammar.py",
     "greenws/protocol/handshake.py",

@@ -1,7 +1,6 @@
 from greenws.net.inflow cimport Inflow
 
 cdef class Closing(Inflow):
-    cdef unsigned int deadline
     cdef int result(self, int code, str reason) except -1
     cdef int send_close(self, bytes payload) except -1
     cdef int begin_closing(self) except -1

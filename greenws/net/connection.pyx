@@ -20,6 +20,7 @@ from libc.math cimport NAN
 
 from greenws.net.closing cimport Closing
 from greenws.net.greenlets cimport current_greenlet, run_greenlet
+from greenws.net.heartbeat cimport Rhythm
 from greenws.net.pool cimport get_pool
 from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
@@ -29,6 +30,11 @@ cdef extern from "unistd.h":
     int close_descriptor "close"(int fd)
 
 cdef unsigned long long last_id = 0
+
+
+cdef long sooner(long one, long other) noexcept:
+    """Which of two waits ends first; 0 is none."""
+    return other if not one or 0 < other < one else one
 
 
 class Extras:
@@ -229,22 +235,21 @@ cdef class Connection(Closing):
 
     # ---- time
 
-    def expire(self, tick):
-        """Looks at the deadlines. For the wheel; returns in how many ticks to be asked again."""
-        cdef unsigned int now = tick
-        cdef long first = 0, wait
+    cpdef long expire(self, unsigned int tick) except -1:
+        """Looks at the deadlines. For the wheel; returns in how many ticks to be asked again, 0 for never."""
+        cdef long first
         if self.state == CLOSED:
-            return None
+            return 0
         if self.state == CLOSING:
-            if now >= self.deadline:
+            if tick >= self.deadline:
                 self.hit("close_timeout")
                 self.finish()
-                return None
-            return self.deadline - now
-        for wait in (self._check_limits(now), self._check_idle(now), self._check_heart(now) if self.state == OPEN else 0):
-            if wait > 0 and (wait < first or not first):
-                first = wait
-        return first if first and self.state == OPEN else None
+                return 0
+            return self.deadline - tick
+        first = sooner(self._check_limits(tick), self._check_idle(tick))
+        if self.state == OPEN:
+            first = sooner(first, self._check_heart(tick))
+        return first if self.state == OPEN else 0
 
     cdef long _check_limits(self, unsigned int now) except -1:
         """A slow reader at the high-water mark, a message that is never finished. 0: nothing to wait for."""
@@ -279,38 +284,43 @@ cdef class Connection(Closing):
         return limit - (now - self.last_message)
 
     cdef long _check_heart(self, unsigned int now) except -1:
-        cdef unsigned int waited
+        cdef long ticks
         if self.service.rhythm is None:
             return 0
         if now < self.beat_tick:
             return self.beat_tick - now
         if self.tries and not self.seen and (self.paused or self.has_unread()):
             self.seen = True  # we did not read: that we heard nothing says nothing about the peer
-        waited = now - self.ping_tick if self.tries else 0
-        what, ticks, self.pace = self.service.rhythm.beat(self.id, now, self.pace, self.tries, waited, self.seen)
-        if what == "dead":
+        if self.tries and self.seen:
+            return self._rest(now)
+        ticks = self.service.rhythm.patience(self.tries, now - self.ping_tick if self.tries else 0)
+        if not ticks:
             self.hit("ping_timeout")
             self.result(1006, "no answer to a ping")
             self.finish()
             return 0
         self.beat_tick = now + <unsigned int> ticks
-        if what == "rest":
-            self.tries = 0
-        else:
-            if not self.tries:
-                self.ping_tick = now
-                self.seen = False
-            self.tries += 1
-            self.start_ping()
+        if not self.tries:
+            self.ping_tick = now
+            self.seen = False
+        self.tries += 1
+        self.start_ping()
+        return ticks
+
+    cdef long _rest(self, unsigned int now) except -1:
+        """The peer has been heard of. Returns in how many ticks it is to be asked again."""
+        cdef Rhythm rhythm = self.service.rhythm
+        self.pace = <unsigned char> rhythm.next_pace(self.pace, self.tries)
+        self.tries = 0
+        cdef long ticks = rhythm.next_beat(self.id, now, self.pace)
+        self.beat_tick = now + <unsigned int> ticks
         return ticks
 
     cdef int answered(self) except -1:
         """Plans the next ping as soon as this one is answered: what is looked at now is still in the processor's cache."""
-        cdef unsigned int now = self.reactor.wheel.tick
+        cdef long ticks
         if self.tries and self.state == OPEN:
-            _, ticks, self.pace = self.service.rhythm.beat(self.id, now, self.pace, self.tries, 0, True)
-            self.tries = 0
-            self.beat_tick = now + <unsigned int> ticks
+            ticks = self._rest(self.reactor.wheel.tick)
             if self.outbox is None and not self.partial_since and not self.service.idle_ticks:
                 self.reactor.wheel.schedule_at(self, ticks)
         return 0

@@ -4,7 +4,7 @@ cdef class Control(Outflow):
     cdef object extras  # what only some connections need
     cdef unsigned int window, control_count, ping_number  # the second that control_count counts in; the last ping of ours
     cdef readonly float latency
-    cdef double ping_time
+    cdef long long ping_time  # when it was sent, in nanoseconds; 0 when it is answered
     cdef int fail(self, int code, str reason) except -1
     cdef int peer_closed(self, int code, str reason) except -1
     cdef object extra(self)
@@ -12,4 +12,5 @@ cdef class Control(Outflow):
     cdef int control(self, object event) except -1
     cdef int start_ping(self) except -1
     cdef int _pong(self, bytes payload) except -1
+    cdef double _took(self, long long nanoseconds) except -1
     cdef bytes _next_ping(self)

@@ -21,9 +21,8 @@ from greenws.net.wheel import TICK
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly however many there are (Weyl)
 MAX_PACE = 6  # steps from the shortest interval to the longest: 5 to 30 seconds by default
 FIRST_PACE = 2.0 / 3  # of the longest: 20 seconds by default
+_GOLDEN = GOLDEN  # the same for the compiler
 FIRST_RETRY = 8  # a ping is repeated after the eighth part of the timeout, then twice, four times as long after that
-
-Beat = tuple[str, int, int]
 
 
 class Rhythm:
@@ -46,26 +45,23 @@ class Rhythm:
     def next_beat(self, number: int, tick: int, pace: int) -> int:
         """Returns in how many ticks after ``tick`` connection ``number`` is to be pinged."""
         interval = pace * self.unit
-        phase = int(number * GOLDEN % 1.0 * self._cycle)
+        phase = int(number * _GOLDEN % 1.0 * self._cycle)
         return interval - (tick + self._cycle - phase) % interval  # nothing is negative: C's remainders would differ
 
-    def beat(self, number: int, tick: int, pace: int, tries: int, waited: int, answered: bool) -> Beat:
-        """Decides what to do with a connection now that its time has come.
+    def next_pace(self, pace: int, tries: int) -> int:
+        """Returns how often to ask a peer that has answered: less often than now, or more often if it was late."""
+        return min(pace + 1, self.slowest) if tries == 1 else max(pace // 2, 1)
+
+    def patience(self, tries: int, waited: int) -> int:
+        """Returns for how many ticks to wait for an answer.
 
         Args:
-            number: the connection's.
-            tick: now.
-            pace: how often it is asked.
-            tries: the pings sent since the peer was last heard of; 0 while it rests.
+            tries: the pings that were sent since the peer was last heard of, before the one that is now to be sent.
             waited: ticks since the first of them.
-            answered: whether any byte has come from the peer since then. Every byte counts as life.
 
         Returns:
-            ``("ping", n, pace)``, ``("rest", n, pace)`` or ``("dead", 0, pace)``: n ticks until the next decision.
+            The ticks until the next decision; 0 when there is to be no other ping, because the peer is dead.
         """
-        if tries and answered:
-            pace = min(pace + 1, self.slowest) if tries == 1 else max(pace // 2, 1)
-            return "rest", self.next_beat(number, tick, pace), pace
-        if tries and waited >= self.timeout:
-            return "dead", 0, pace
-        return "ping", min(self.retry << tries, self.timeout - waited), pace
+        if waited >= self.timeout:
+            return 0
+        return min(self.retry << tries, self.timeout - waited)

@@ -1,4 +1,7 @@
-cdef class TurnTaker:
+from greenws.net.wheel cimport Item
+
+
+cdef class TurnTaker(Item):
     cdef object begin_turn(self)
     cdef int start_turn(self) except -1
     cdef int end_turn(self) except -1

@@ -1,6 +1,8 @@
 from gevent.hub import Hub
 
-class TurnTaker: ...
+from greenws.net.wheel import Item
+
+class TurnTaker(Item): ...
 
 class Line:
     def __init__(self, hub: Hub) -> None: ...

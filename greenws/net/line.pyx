@@ -16,7 +16,7 @@ cdef enum:
     SIZE = 32768  # bytes of their messages: with more the first would be out of the processor's cache when its turn comes
 
 
-cdef class TurnTaker:
+cdef class TurnTaker(Item):
     """Something whose messages a greenlet handles."""
 
     cdef object begin_turn(self):

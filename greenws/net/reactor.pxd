@@ -1,4 +1,5 @@
 from greenws.net.epoll cimport EpollSet
+from greenws.net.flag cimport flag
 
 cdef enum:
     READ = 1
@@ -17,8 +18,7 @@ cdef class Pollable(TurnTaker):
     cdef readonly Reactor reactor
     cdef int fd
     cdef unsigned int interest
-    cdef bint registered, deferred, is_newcomer
-    cdef public int wheel_slot
+    cdef flag registered, deferred, is_newcomer
     cpdef int fileno(self) noexcept
     cdef int ready(self, unsigned int events) except -1
     cdef int resume(self) except -1

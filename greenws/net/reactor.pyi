@@ -10,7 +10,6 @@ LET_IN: float
 LET_OUT: float
 
 class Pollable(TurnTaker):
-    wheel_slot: int
     @property
     def reactor(self) -> Reactor: ...
     def fileno(self) -> int: ...

@@ -1,4 +1,5 @@
 from greenws.net.control cimport Control
+from greenws.net.flag cimport flag
 from greenws.protocol.messages cimport MessageDecoder
 
 cdef class Receiver(Control):
@@ -16,11 +17,11 @@ cdef class Receiver(Control):
     cdef unsigned int partial_since
     cdef unsigned int beat_tick, ping_tick  # when the heartbeat decides next, when it began to wait for an answer
     cdef unsigned int streams  # how many have been begun
-    cdef bint in_stream  # the last of them is not read to its end
-    cdef bint skipping  # what comes belongs to one that nobody reads any more
+    cdef flag in_stream  # the last of them is not read to its end
+    cdef flag skipping  # what comes belongs to one that nobody reads any more
     cdef unsigned char pace, tries  # see greenws.net.heartbeat
-    cdef bint busy, told, opened, failed, seen
-    cdef readonly bint ended_here  # by our close
+    cdef flag busy, told, opened, failed, seen
+    cdef readonly flag ended_here  # by our close
     cdef int pump(self, MessageDecoder decoder, bytearray data, Py_ssize_t size) except -1
     cdef int dispatch(self) except -1
     cdef int to_pool(self) except -1

@@ -1,4 +1,5 @@
 from greenws.net.counts cimport Counts
+from greenws.net.flag cimport flag
 from greenws.net.heartbeat cimport Rhythm
 from greenws.net.stream cimport Stream
 from greenws.net.turn cimport Turn
@@ -25,9 +26,10 @@ cdef class Service:
 cdef class Sender(Stream):
     cdef readonly Service service
     cdef State state
-    cdef bint close_sent, close_received
+    cdef unsigned int deadline  # of the closing handshake, as the wheel's ticks
     cdef unsigned int last_message
     cdef unsigned short code
+    cdef flag close_sent, close_received
     cdef str reason
     cdef Turn turn  # only while a stream is being sent
     cdef readonly object deflate  # the greenws.protocol.deflate.Deflate agreed on, or None

@@ -1,3 +1,4 @@
+from greenws.net.flag cimport flag
 from greenws.net.reactor cimport Pollable
 
 cdef class Outbox:
@@ -12,7 +13,7 @@ cdef class Outbox:
 cdef class Stream(Pollable):
     cdef Outbox outbox
     cdef object tls
-    cdef bint corked, held, broken, paused
+    cdef flag corked, held, broken, paused
     cdef int take(self, int fd, object tls) except -1
     cdef int drop(self) except -1
     cdef Outbox need_outbox(self)

@@ -6,16 +6,15 @@ says when it wants to be asked again. Life on a connection therefore never touch
 Time here is the time the hub ran. While a handler blocks the hub, or the machine sleeps, no deadline comes nearer by
 more than MAX_STEPS ticks: a frozen server must not take its healthy peers for dead.
 
-Ordinary Python; wheel.pxd types it for the compiler. Ticks in it are Python's integers: C's remainders differ.
+Ordinary Python; wheel.pxd types it for the compiler, for whom remainders are taken of what is not negative only.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 TICK = 0.1  # seconds
 SLOTS = 1024  # an item that wants to wait longer than SLOTS ticks is asked in between
@@ -23,13 +22,20 @@ MAX_STEPS = 5
 MAX_SWEEP = 0.002  # seconds of the hub's time for one sweep; the rest waits for the next turn
 
 
-class Item(Protocol):
+_SLOTS = SLOTS  # the same two for the compiler
+_FREE = -1  # the slot of who is not on the wheel
+_DUE = -2  # and of who is about to be asked
+
+
+class Item:
     """What sits on the wheel."""
 
-    wheel_slot: int
+    def __init__(self) -> None:
+        self.wheel_slot = _FREE
 
-    def expire(self, tick: int) -> int | None:
-        """Looks at its deadlines and returns in how many ticks to ask again; None for never."""
+    def expire(self, tick: int) -> int:
+        """Looks at its deadlines and returns in how many ticks to ask again; 0 for never."""
+        raise NotImplementedError
 
 
 class Wheel:
@@ -46,7 +52,8 @@ class Wheel:
         self._loop = loop
         self._clock = clock
         self._slots: list[set[Item] | None] = [None] * SLOTS
-        self._due: deque[Item] = deque()
+        self._due: list[Item] = []
+        self._asked = 0  # how many of them have been
         self._timer: Any = None
         self._rest: Any = None
         self._last = 0.0
@@ -70,20 +77,21 @@ class Wheel:
 
     def schedule_sooner_at(self, item: Item, ticks: int) -> None:
         """As ``schedule_sooner``, in ticks."""
-        if item.wheel_slot < 0 or (item.wheel_slot - self.tick) % SLOTS > ticks:
+        slot = item.wheel_slot
+        if slot == _FREE or (slot != _DUE and (slot + _SLOTS - self.tick % _SLOTS) % _SLOTS > ticks):
             self.schedule_at(item, ticks)
 
     def cancel(self, item: Item) -> None:
         """Forgets the item."""
         if item.wheel_slot >= 0:
             slot = self._slots[item.wheel_slot]
-            item.wheel_slot = -1
-            if slot is not None and item in slot:
-                slot.remove(item)
-                self.count -= 1
+            assert slot is not None
+            slot.remove(item)
+            self.count -= 1
+        item.wheel_slot = _FREE
 
     def _place(self, item: Item, ticks: int) -> None:
-        index = (self.tick + min(max(ticks, 1), SLOTS - 1)) % SLOTS
+        index = (self.tick + min(max(ticks, 1), _SLOTS - 1)) % _SLOTS
         slot = self._slots[index]
         if slot is None:
             slot = self._slots[index] = set()
@@ -102,6 +110,8 @@ class Wheel:
             if slot:
                 self._slots[self.tick % SLOTS] = None
                 self.count -= len(slot)
+                for item in slot:
+                    item.wheel_slot = _DUE
                 self._due.extend(slot)
         if self._due:
             self._sweep()
@@ -118,11 +128,16 @@ class Wheel:
 
     def _sweep(self) -> None:
         until = self._clock() + MAX_SWEEP
-        while self._due:
-            self._ask(self._due.popleft())
-            if self._clock() > until:
-                self._plan_rest()
-                return
+        while self._asked < len(self._due):
+            item = self._due[self._asked]
+            self._asked += 1
+            if item.wheel_slot == _DUE:  # else it has been cancelled or scheduled anew since its slot came round
+                self._ask(item)
+                if self._clock() > until:
+                    self._plan_rest()
+                    return
+        self._due = []
+        self._asked = 0
 
     def _plan_rest(self) -> None:
         """Sweeps the rest behind the next look at all descriptors. Callbacks would run without one for a while."""
@@ -137,17 +152,11 @@ class Wheel:
         self._sweep()
 
     def _ask(self, item: Item) -> None:
-        if item.wheel_slot < 0 or self._is_placed(item):
-            return  # cancelled or scheduled anew since its slot came round
-        item.wheel_slot = -1
+        item.wheel_slot = _FREE
         try:
             ticks = item.expire(self.tick)
         except Exception:
             self._loop.handle_error(item, *sys.exc_info())
             return
-        if ticks is not None and item.wheel_slot < 0:
+        if ticks and item.wheel_slot == _FREE:
             self._place(item, ticks)
-
-    def _is_placed(self, item: Item) -> bool:
-        slot = self._slots[item.wheel_slot]
-        return slot is not None and item in slot

@@ -1,22 +1,35 @@
-"""What a decoder returns beside whole messages, which are plain ``str`` and ``bytes``."""
+"""What a decoder returns beside whole messages, which are plain ``str`` and ``bytes``.
+
+Ordinary Python; events.pxd types it for the compiler.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class ControlFrame:
+    """A ping or a pong. Not to be changed."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.payload == other.payload
+
+    def __hash__(self) -> int:
+        return hash(self.payload)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(payload={self.payload!r})"
+
+
+class Ping(ControlFrame):
     """The peer asks for a pong with the same payload (RFC 6455 §5.5.2)."""
 
-    payload: bytes
 
-
-@dataclass(frozen=True, slots=True)
-class Pong:
+class Pong(ControlFrame):
     """The answer to a ping, or an unasked sign of life (RFC 6455 §5.5.3)."""
-
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 cimport cython
 
 from greenws.protocol cimport mask
+from greenws.protocol.events cimport Ping, Pong
 from greenws.protocol.frames cimport FrameHeader, read_header
 
 
@@ -48,12 +49,15 @@ cdef class MessageDecoder:
     cdef int _check_size(self) except -1
     @cython.locals(start=Py_ssize_t, stop=Py_ssize_t)
     cdef object _whole_message(self)
+    @cython.locals(start=Py_ssize_t)
+    cdef object _whole_control(self)
     @cython.locals(header=FrameHeader)
     cdef void _begin_payload(self) except *
     @cython.locals(size=Py_ssize_t, stop=Py_ssize_t)
     cdef Py_ssize_t _take(self, bytearray into, Py_ssize_t most) except -1
-    @cython.locals(control=bytearray, payload=bytes)
+    @cython.locals(control=bytearray)
     cdef object _control_payload(self)
+    cdef object _control_event(self, bytes payload)
     @cython.locals(message=bytearray, size=Py_ssize_t)
     cdef object _data_payload(self)
     @cython.locals(chunk=bytes)

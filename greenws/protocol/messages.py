@@ -131,15 +131,16 @@ class MessageDecoder:
             if not self._in_frame:
                 if not self._begin_frame():
                     return None
-                if (
-                    self._opcode == 0
-                    and self._header.fin
-                    and self._header.opcode < 8
-                    and not self._header.compressed
-                    and self._left <= self._stop - self._at
-                    and self._header.length <= self.max_size
-                ):
-                    return self._whole_message()
+                if self._left <= self._stop - self._at:
+                    if self._header.opcode >= 8:
+                        return self._whole_control()
+                    if (
+                        self._opcode == 0
+                        and self._header.fin
+                        and not self._header.compressed
+                        and self._header.length <= self.max_size
+                    ):
+                        return self._whole_message()
                 self._begin_payload()
             event = self._control_payload() if self._header.opcode >= 8 else self._data_payload()
             if event is not None or self._in_frame:
@@ -211,6 +212,11 @@ class MessageDecoder:
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None
 
+    def _whole_control(self) -> Event:
+        start = self._at
+        self._at = start + self._left
+        return self._control_event(mask.unmasked(self._buffer, start, self._at, self._header.key))
+
     def _begin_payload(self) -> None:
         self._in_frame = True
         header = self._header
@@ -248,7 +254,9 @@ class MessageDecoder:
             return None
         self._in_frame = False
         self._control = None
-        payload = bytes(control)
+        return self._control_event(bytes(control))
+
+    def _control_event(self, payload: bytes) -> Event:
         if self._header.opcode == 9:
             return Ping(payload)
         if self._header.opcode == 10:

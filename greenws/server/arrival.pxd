@@ -9,6 +9,7 @@ cdef class Arrival(Watched):
     cdef bytes _data, _pending
     cdef bint _is_kept, _lingers
 
+    cpdef long expire(self, unsigned int tick) except -1
     cdef void _received(self, bytes data) except *
     @cython.locals(is_first=bint, found=tuple)
     cdef void _take(self, bytes data) except *

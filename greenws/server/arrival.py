@@ -113,15 +113,16 @@ class Arrival(Watched):
         elif is_first:  # however long it may be idle: a head must come in one go
             self.reactor.wheel.schedule_sooner(self, self._server.config.handshake_timeout)
 
-    def expire(self, tick: int) -> None:
+    def expire(self, tick: int) -> int:
         """The deadline has come. Called by the wheel."""
         late = RequestError(408, "the request took too long", limit="handshake_timeout")
         if self._data and not self._lingers:
             self._refuse(late)
-            return
+            return 0
         if not self._is_kept and not self._lingers:
             self._server.count(late)
         self.close()
+        return 0
 
     def _refuse(self, error: RequestError) -> None:
         self._server.count(error)

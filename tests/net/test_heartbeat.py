@@ -32,17 +32,18 @@ class Life:
 
     def ask(self, tick: int, answer: Answer) -> None:
         """What ``Connection._check_heart`` does."""
-        answered = self.answer_at is not None and tick >= self.answer_at
+        answered = self.tries and self.answer_at is not None and tick >= self.answer_at
         waited = tick - self.since if self.tries else 0
-        what, wait, self.pace = self.rhythm.beat(self.number, tick, self.pace, self.tries, waited, answered)
-        if what == "dead":
-            self.died = tick
-            return
-        assert wait > 0
-        self.ask_at = tick + wait
-        if what == "rest":
+        if answered:
+            self.pace = self.rhythm.next_pace(self.pace, self.tries)
+            self.ask_at = tick + self.rhythm.next_beat(self.number, tick, self.pace)
             self.tries, self.answer_at = 0, None
             return
+        wait = self.rhythm.patience(self.tries, waited)
+        if not wait:
+            self.died = tick
+            return
+        self.ask_at = tick + wait
         if not self.tries:
             self.since = tick
             self.firsts.append(tick)

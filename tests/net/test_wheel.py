@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from greenws.net import wheel as wheels
 from greenws.net.wheel import MAX_STEPS, SLOTS, TICK, Wheel
 
 
@@ -52,15 +53,15 @@ class Loop:
                 timer.callback()
 
 
-class Item:
+class Item(wheels.Item):
     """Notes when it was asked; answers with what it is to answer."""
 
-    def __init__(self, answer: int | None = None) -> None:
-        self.wheel_slot = -1
+    def __init__(self, answer: int = 0) -> None:
+        super().__init__()
         self.answer = answer
         self.asked: list[int] = []
 
-    def expire(self, tick: int) -> int | None:
+    def expire(self, tick: int) -> int:
         self.asked.append(tick)
         return self.answer
 
@@ -167,6 +168,7 @@ def test_an_item_that_schedules_itself_while_it_is_asked_is_asked_once_more(loop
             super().expire(tick)
             if len(self.asked) == 1:
                 wheel.schedule(self, 0.5)
+            return 0
 
     item = Own()
     wheel.schedule(item, 0.1)
