@@ -135,8 +135,8 @@ class Wheel:
                 self._ask(item)
                 if self._clock() > until:
                     self._plan_rest()
-                    return
-        self._due = []
+                    break
+        del self._due[: self._asked]
         self._asked = 0
 
     def _plan_rest(self) -> None:

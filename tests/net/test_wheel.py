@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -287,6 +288,27 @@ def test_an_item_that_waits_for_its_turn_in_a_long_sweep_may_be_cancelled(loop, 
     assert all(not item.asked for item in left)
     assert wheel.count == 0
     assert not any(timer.is_open for timer in loop.timers)
+
+
+def test_who_has_been_asked_in_a_long_sweep_is_let_go(loop, wheel):
+    asked, gone = [], []
+
+    class Slow(Item):
+        def expire(self, tick):
+            loop.now += 1
+            asked.append(tick)
+            return 0
+
+    items = [Slow() for _ in range(9)]
+    seen = [weakref.ref(item, gone.append) for item in items]
+    for item in items:
+        wheel.schedule(item, 0.1)
+    del item, items
+    loop.turn()
+    assert 0 < len(gone) == len(asked) < len(seen)
+    while len(asked) < len(seen):
+        loop.turn(0)
+        assert len(gone) == len(asked)
 
 
 def test_random_schedules_and_cancels_against_a_plain_list(loop, wheel):
