@@ -1,5 +1,8 @@
 from greenws.net.wheel cimport Item
 
+cdef extern from "<stdbool.h>":
+    ctypedef bint flag "bool"  # of one byte where a bint has four: a connection has many, and there are many connections
+
 
 cdef class TurnTaker(Item):
     cdef object begin_turn(self)

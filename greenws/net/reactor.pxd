@@ -1,5 +1,4 @@
 from greenws.net.epoll cimport EpollSet
-from greenws.net.flag cimport flag
 
 cdef enum:
     READ = 1
@@ -9,7 +8,7 @@ cdef enum:
     EDGE = 16  # an interest: edge-triggered
     READ_SIZE = 262144  # bytes: the most one turn takes from one descriptor
 
-from greenws.net.line cimport Line, TurnTaker
+from greenws.net.line cimport Line, TurnTaker, flag
 from greenws.net.wheel cimport Wheel
 
 

@@ -1,5 +1,5 @@
 from greenws.net.control cimport Control
-from greenws.net.flag cimport flag
+from greenws.net.line cimport flag
 from greenws.protocol.messages cimport MessageDecoder
 
 cdef class Receiver(Control):

@@ -1,6 +1,6 @@
 from greenws.net.counts cimport Counts
-from greenws.net.flag cimport flag
 from greenws.net.heartbeat cimport Rhythm
+from greenws.net.line cimport flag
 from greenws.net.stream cimport Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.messages cimport MessageDecoder

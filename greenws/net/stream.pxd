@@ -1,4 +1,4 @@
-from greenws.net.flag cimport flag
+from greenws.net.line cimport flag
 from greenws.net.reactor cimport Pollable
 
 cdef class Outbox:
