@@ -47,10 +47,10 @@ cdef class MessageDecoder:
     cdef int _check_order(self) except -1
     @cython.locals(compressed=bint, most="unsigned long long")
     cdef int _check_size(self) except -1
-    @cython.locals(start=Py_ssize_t, stop=Py_ssize_t)
-    cdef object _whole_message(self)
-    @cython.locals(start=Py_ssize_t)
-    cdef object _whole_control(self)
+    @cython.locals(header=FrameHeader)
+    cdef bint _is_simple(self) noexcept
+    @cython.locals(start=Py_ssize_t, opcode=int, payload=bytes)
+    cdef object _whole_frame(self)
     @cython.locals(header=FrameHeader)
     cdef void _begin_payload(self) except *
     @cython.locals(size=Py_ssize_t, stop=Py_ssize_t)

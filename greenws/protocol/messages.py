@@ -131,16 +131,8 @@ class MessageDecoder:
             if not self._in_frame:
                 if not self._begin_frame():
                     return None
-                if self._left <= self._stop - self._at:
-                    if self._header.opcode >= 8:
-                        return self._whole_control()
-                    if (
-                        self._opcode == 0
-                        and self._header.fin
-                        and not self._header.compressed
-                        and self._header.length <= self.max_size
-                    ):
-                        return self._whole_message()
+                if self._left <= self._stop - self._at and (self._header.opcode >= 8 or self._is_simple()):
+                    return self._whole_frame()
                 self._begin_payload()
             event = self._control_payload() if self._header.opcode >= 8 else self._data_payload()
             if event is not None or self._in_frame:
@@ -200,22 +192,22 @@ class MessageDecoder:
         """Which setting a message that is too big has come up against."""
         return "max_stream_size" if self.max_stream_size > self.max_size else "max_message_size"
 
-    def _whole_message(self) -> Event:
-        """The common case: one frame that lies whole in the window is decoded where it is."""
-        start = self._at
-        stop = start + self._left
-        self._at = stop
-        if self._header.opcode == 2:
-            return mask.unmasked(self._buffer, start, stop, self._header.key)
+    def _is_simple(self) -> bool:
+        """Whether the frame is a whole message, not compressed, that is one event."""
+        header = self._header
+        return self._opcode == 0 and header.fin and not header.compressed and header.length <= self.max_size
+
+    def _whole_frame(self) -> Event:
+        """The common case: a message or control frame that lies whole in the window is decoded where it is."""
+        start, opcode = self._at, self._header.opcode
+        self._at += self._left
         try:
-            return mask.unmasked_text(self._buffer, start, stop, self._header.key)
+            if opcode == 1:
+                return mask.unmasked_text(self._buffer, start, self._at, self._header.key)
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_DATA, "text is not UTF-8") from None
-
-    def _whole_control(self) -> Event:
-        start = self._at
-        self._at = start + self._left
-        return self._control_event(mask.unmasked(self._buffer, start, self._at, self._header.key))
+        payload = mask.unmasked(self._buffer, start, self._at, self._header.key)
+        return payload if opcode == 2 else self._control_event(payload)
 
     def _begin_payload(self) -> None:
         self._in_frame = True
