@@ -193,7 +193,7 @@ cdef class Receiver(Control):
         decoder.discard = self.close_sent  # what comes then reaches nobody
         self.held = True  # answers to what came together are collected; they leave when all of it has been looked at
         while True:
-            event = decoder.next() if decoder._has_more() else None
+            event = decoder.next() if decoder.has_more() else None
             if event is None:
                 break
             if isinstance(event, str) or isinstance(event, bytes) or (type(event) is Chunk and not self.skipping):

@@ -35,7 +35,7 @@ cdef class MessageDecoder:
     cdef Py_ssize_t _work
 
     cdef bint _is_idle(self) noexcept
-    cdef bint _has_more(self) noexcept
+    cpdef bint has_more(self) noexcept
     cpdef void feed(self, bytearray buffer, Py_ssize_t start, Py_ssize_t stop)
     cpdef object next(self)
     cdef void _end(self)

@@ -94,7 +94,7 @@ class MessageDecoder:
     def _is_idle(self) -> bool:
         return not self._in_frame and self._opcode == 0 and self._partial is None and not self._ended
 
-    def _has_more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether ``next`` may say anything but None."""
         return self._at < self._stop or not self._is_idle()
 

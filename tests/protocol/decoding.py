@@ -28,7 +28,11 @@ def feed(codec: SimpleNamespace, decoder: Any, piece: bytes) -> list[Event]:
     start, stop = len(BEFORE), len(BEFORE) + len(piece)
     decoder.feed(buffer, start, stop)
     events = []
-    while (event := decoder.next()) is not None:
+    while True:
+        has_more = decoder.has_more()
+        if (event := decoder.next()) is None:
+            break
+        assert has_more
         if type(event) is not codec.events.Pause:
             events.append(plain(codec, event))
     assert decoder.consumed == stop

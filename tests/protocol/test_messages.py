@@ -280,3 +280,4 @@ def test_an_event_is_a_value(codec: SimpleNamespace, name: str, values: list[obj
     event = getattr(codec.events, name)
     assert event(*values) == event(*values)
     assert len({event(*values), event(*values)}) == 1
+    assert all(repr(part) in repr(event(*values)) for part in values)
