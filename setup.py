@@ -41,6 +41,7 @@ SOURCES = [
     "greenws/net/heartbeat.py",
     "greenws/net/inflow.pyx",
     "greenws/net/line.pyx",
+    "greenws/net/outbox.pyx",
     "greenws/net/outflow.pyx",
     "greenws/net/pool.pyx",
     "greenws/net/reactor.pyx",

@@ -62,6 +62,9 @@ def test_two_builds_that_differ_are_a_finding(monkeypatch: pytest.MonkeyPatch) -
         def feed(self, buffer: bytearray, start: int, stop: int) -> None:
             self.consumed = stop
 
+        def has_more(self) -> bool:
+            return False
+
         def next(self) -> None:
             return None
 

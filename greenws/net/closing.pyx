@@ -13,9 +13,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from greenws.net.greenlets cimport current_greenlet
 from greenws.net.inflow cimport Inflow
+from greenws.net.outbox cimport Outbox
 from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN
-from greenws.net.stream cimport Outbox
 
 
 cdef class Closing(Inflow):

@@ -21,10 +21,10 @@ from libc.math cimport NAN
 from greenws.net.closing cimport Closing
 from greenws.net.greenlets cimport current_greenlet, run_greenlet
 from greenws.net.heartbeat cimport Rhythm
+from greenws.net.outbox cimport Outbox
 from greenws.net.pool cimport get_pool
 from greenws.net.reactor cimport WRITE
 from greenws.net.sender cimport CLOSED, CLOSING, CONNECTING, OPEN, Service
-from greenws.net.stream cimport Outbox
 
 cdef extern from "unistd.h":
     int close_descriptor "close"(int fd)

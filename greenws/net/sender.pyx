@@ -18,7 +18,8 @@ from greenws.errors import ConnectionClosed, StateError
 
 from greenws.net.counts cimport Counts
 from greenws.net.greenlets cimport current_greenlet, run_greenlet
-from greenws.net.stream cimport Outbox, Stream
+from greenws.net.outbox cimport Outbox
+from greenws.net.stream cimport Stream
 from greenws.net.turn cimport Turn
 from greenws.protocol.frames cimport write_header
 from greenws.protocol.mask cimport xor_into
@@ -237,7 +238,7 @@ cdef class Sender(Stream):
         """Writes a message that has been made a frame elsewhere."""
         self.service.counts.sent += 1
         self.service.counts.sent_bytes += PyBytes_GET_SIZE(frame)
-        return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), PyBytes_GET_SIZE(frame), "", 0)
+        return self.write_shared(frame)
 
     cdef int push_latest(self) except -1:
         """What waits as the latest leaves before anything newer."""

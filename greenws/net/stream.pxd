@@ -1,14 +1,6 @@
 from greenws.net.line cimport flag
+from greenws.net.outbox cimport Outbox
 from greenws.net.reactor cimport Pollable
-
-cdef class Outbox:
-    cdef unsigned char* data
-    cdef Py_ssize_t start, stop, capacity
-    cdef object writers
-    cdef bytes latest, pong
-    cdef unsigned int over_since
-    cdef unsigned char* reserve(self, Py_ssize_t size) except NULL
-    cdef Py_ssize_t size(self) noexcept
 
 cdef class Stream(Pollable):
     cdef Outbox outbox
@@ -21,6 +13,7 @@ cdef class Stream(Pollable):
     cdef int _queue_encrypted(self, bytes data) except -1
     cdef int _break(self) except -1
     cdef int write(self, const unsigned char* head, Py_ssize_t head_size, const char* body, Py_ssize_t size) except -1
+    cdef int write_shared(self, bytes frame) except -1
     cdef int flush(self) except -1
     cdef int pause(self) except -1
     cdef int unpause(self) except -1

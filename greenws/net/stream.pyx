@@ -10,9 +10,9 @@ TLS is a filter between: ``tls.receive(bytes) -> bytes`` and ``tls.send(bytes) -
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
+from greenws.net.outbox cimport PARTS, Outbox, iovec
 from greenws.net.reactor cimport EDGE, ENDS, GONE, READ, READ_SIZE, WRITE, Pollable
 
 cdef extern from *:
@@ -37,12 +37,15 @@ cdef extern from *:
         do { n = send(fd, data, size, MSG_NOSIGNAL); } while (n < 0 && errno == EINTR);
         return greenws_result(n);
     }
-    static ssize_t greenws_send_two(int fd, const void *head, size_t head_size, const void *body, size_t size) {
-        struct iovec parts[2] = {{(void *)head, head_size}, {(void *)body, size}};
-        struct msghdr m = {.msg_iov = parts, .msg_iovlen = 2};
+    static ssize_t greenws_send_parts(int fd, struct iovec *parts, int count) {
+        struct msghdr m = {.msg_iov = parts, .msg_iovlen = count};
         ssize_t n;
         do { n = sendmsg(fd, &m, MSG_NOSIGNAL); } while (n < 0 && errno == EINTR);
         return greenws_result(n);
+    }
+    static ssize_t greenws_send_two(int fd, const void *head, size_t head_size, const void *body, size_t size) {
+        struct iovec parts[2] = {{(void *)head, head_size}, {(void *)body, size}};
+        return greenws_send_parts(fd, parts, 2);
     }
     static int greenws_peek(int fd) {
         char byte;
@@ -52,6 +55,7 @@ cdef extern from *:
     """
     Py_ssize_t greenws_recv(int fd, void* data, size_t size) nogil
     Py_ssize_t greenws_send(int fd, const void* data, size_t size) nogil
+    Py_ssize_t greenws_send_parts(int fd, iovec* parts, int count) nogil
     Py_ssize_t greenws_send_two(int fd, const void* head, size_t head_size, const void* body, size_t size) nogil
     bint greenws_peek(int fd)
     void greenws_shut(int fd)
@@ -59,40 +63,11 @@ cdef extern from *:
 
 cdef enum:
     SCRATCH = 65536  # a frame up to this size is copied together; a larger one is sent in two pieces
-    FIRST_OUTBOX = 4096
+    SHARED = 64  # bytes of a frame that is worth sharing: each place in an outbox takes eight
     KEEP_OUTBOX = 65536
 
 cdef bytearray scratch = bytearray(SCRATCH)
 cdef Outbox spare_outbox = None
-
-
-cdef class Outbox:
-    """Bytes that wait for the kernel, and who waits for them to go."""
-
-    def __dealloc__(self):
-        free(self.data)
-
-    cdef Py_ssize_t size(self) noexcept:
-        return self.stop - self.start
-
-    cdef unsigned char* reserve(self, Py_ssize_t size) except NULL:
-        """Returns room for ``size`` more bytes, which the caller fills; they count as queued at once."""
-        cdef Py_ssize_t held = self.stop - self.start
-        cdef void* grown
-        if self.capacity - self.stop < size:
-            if self.start:
-                memmove(self.data, self.data + self.start, held)
-                self.start = 0
-                self.stop = held
-            if self.capacity - held < size:
-                self.capacity = max(FIRST_OUTBOX, held + size, held + held // 2)
-                grown = realloc(self.data, self.capacity)
-                if grown == NULL:
-                    self.capacity = 0
-                    raise MemoryError
-                self.data = <unsigned char*> grown
-        self.stop += size
-        return self.data + self.stop - size
 
 
 cdef class Stream(Pollable):
@@ -188,9 +163,7 @@ cdef class Stream(Pollable):
             self._queue_encrypted(self.tls.send(PyBytes_FromStringAndSize(<char*> head, head_size) + body[:size]))
             return 0 if self.corked else self.flush()
         if self.outbox is not None or self.corked or self.fd < 0:
-            into = self.need_outbox().reserve(total)
-            memcpy(into, head, head_size)
-            memcpy(into + head_size, body, size)
+            self.need_outbox().put(head, head_size, body, size)
             if self.registered and not self.held and self.interest & WRITE == 0:
                 self.reactor.defer(self)  # flushed in the hub's next turn, if not before
             return 0
@@ -205,13 +178,27 @@ cdef class Stream(Pollable):
             return 0
         if sent < 0:
             return self._break()
-        into = self.need_outbox().reserve(total - sent)
         if sent < head_size:
-            memcpy(into, head + sent, head_size - sent)
-            memcpy(into + head_size - sent, body, size)
+            self.need_outbox().put(head + sent, head_size - sent, body, size)
         else:
-            memcpy(into, body + sent - head_size, total - sent)
+            self.need_outbox().put(head, 0, body + sent - head_size, total - sent)
         return self.want_write(True)
+
+    cdef int write_shared(self, bytes frame) except -1:
+        """As ``write``. Of a frame that others are sent, too, what must wait is not copied."""
+        cdef Py_ssize_t sent, size = PyBytes_GET_SIZE(frame)
+        if self.tls is None and self.fd >= 0 and not self.broken:
+            if self.outbox is None and not self.corked:
+                sent = greenws_send(self.fd, PyBytes_AS_STRING(frame), size)
+                if sent == size:
+                    return 0
+                if sent < 0:
+                    return self._break()
+                self.need_outbox().keep(frame, sent)
+                return self.want_write(True)
+            if size >= SHARED and self.outbox is not None and self.interest & WRITE:
+                return self.outbox.keep(frame, 0)
+        return self.write(<const unsigned char*> PyBytes_AS_STRING(frame), size, "", 0)
 
     cdef int _queue_encrypted(self, bytes data) except -1:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
@@ -224,22 +211,26 @@ cdef class Stream(Pollable):
         """Writes what is queued, as far as the kernel takes it."""
         global spare_outbox
         cdef Outbox outbox = self.outbox
+        cdef iovec parts[PARTS]
         cdef Py_ssize_t sent
         self.corked = False
         if outbox is None or self.fd < 0:
             return 0
         if outbox.size():
-            sent = greenws_send(self.fd, outbox.data + outbox.start, outbox.size())
+            if outbox.behind:
+                sent = greenws_send_parts(self.fd, parts, outbox.show(parts))
+            else:
+                sent = greenws_send(self.fd, outbox.data + outbox.start, outbox.size())
             if sent < 0:
                 return self._break()
-            outbox.start += sent
+            outbox.forget(sent)
         if outbox.size():
             self.want_write(True)
         else:
             self.want_write(False)
             if not outbox.writers and outbox.latest is None and outbox.pong is None:
                 self.outbox = None
-                outbox.writers = None
+                outbox.writers = outbox.pieces = None
                 outbox.start = outbox.stop = outbox.over_since = 0
                 if outbox.capacity <= KEEP_OUTBOX:
                     spare_outbox = outbox
