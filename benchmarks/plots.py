@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from benchmarks.results import Results
 from benchmarks.servers import SERVERS
 
-OURS, THEIRS = "#1b7f4d", "#b8bec6"
+OURS, THEIRS, FLOOR = "#1b7f4d", "#b8bec6", "#e8d9a8"
 KEYS = {server.key for server in SERVERS if server.is_ours}
 
 
@@ -88,7 +88,7 @@ def _draw_panel(results: Results, panel: Panel, axes: Axes) -> None:
     numbers = [[n / panel.scale for n in results.numbers(panel.work, key, panel.figure)] for _, key in order]
     below = [value - min(found) for value, found in zip(values, numbers, strict=True)]
     above = [max(found) - value for value, found in zip(values, numbers, strict=True)]
-    colours = [OURS if key in KEYS else THEIRS for _, key in order]
+    colours = [OURS if key in KEYS else FLOOR if key == "floor" else THEIRS for _, key in order]
     axes.barh(names, values, color=colours, xerr=[below, above], error_kw={"lw": 0.8, "ecolor": "#444444"})
     axes.invert_yaxis()
     axes.set_title(panel.title, fontsize=9, loc="left")

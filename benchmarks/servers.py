@@ -25,7 +25,7 @@ class Server:
 
     Attributes:
         key, name: for programs, and for people.
-        command: {port} is put in; {python} is ours, {gin} what was built.
+        command: {port} is put in; {python} is ours, {gin} and {floor} are built.
         works: what it takes part in, by key.
         echo, fanout: the paths of its routes.
         modules: what must be installed.
@@ -45,7 +45,8 @@ class Server:
 
     def arguments(self, port: int) -> list[str]:
         """The command to start it on a port."""
-        return self.command.format(port=port, python=sys.executable, peers=PEERS, gin=BUILT / "gin").split()
+        built = {name: BUILT / name for name in ("gin", "floor")}
+        return self.command.format(port=port, python=sys.executable, peers=PEERS, **built).split()
 
 
 OWN = "{python} -m benchmarks.peers.greenws_own {port}"
@@ -142,6 +143,13 @@ SERVERS = (
         ("echo-100", "handshake", "idle"),
         modules=("flask_sock",),
     ),
+    Server(
+        "floor",
+        "the system calls alone, in C",
+        "{floor} {port}",
+        ("echo-100", "echo-1000", "pipelined", "handshake", "fanout-1000", "fanout-10000", "storm"),
+    ),
+    Server("floor-pings", "the system calls alone, in C", "{floor} {port} pings", ("pings",)),
 )
 
 
@@ -152,6 +160,8 @@ def missing(server: Server) -> str | None:
         return f"{', '.join(absent)} is not installed"
     if server.command.startswith("{gin}"):
         return _build_gin()
+    if server.command.startswith("{floor}"):
+        return _build_floor()
     if server.command.startswith("node"):
         return _install_ws()
     return None
@@ -160,12 +170,23 @@ def missing(server: Server) -> str | None:
 def _build_gin() -> str | None:
     if shutil.which("go") is None or not (GOCODE / "gin-gonic/gin").is_dir() or not (GOCODE / "gorilla").is_dir():
         return "apt-get install golang-go golang-github-gin-gonic-gin-dev golang-github-gorilla-websocket-dev"
-    source, target = PEERS / "gin" / "main.go", BUILT / "gin"
+    environ = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""}
+    return _build(PEERS / "gin" / "main.go", BUILT / "gin", ["go", "build"], environ)
+
+
+def _build_floor() -> str | None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return "apt-get install gcc libc6-dev"
+    return _build(PEERS / "floor.c", BUILT / "floor", [compiler, "-O3"], dict(os.environ))
+
+
+def _build(source: Path, target: Path, command: list[str], environ: dict[str, str]) -> str | None:
     if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
         return None
-    environ = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": ""}
-    built = subprocess.run(["go", "build", "-o", target, source], env=environ, capture_output=True, text=True)
-    return None if built.returncode == 0 else f"go build failed: {built.stderr.strip()[:200]}"
+    BUILT.mkdir(parents=True, exist_ok=True)
+    built = subprocess.run([*command, "-o", target, source], env=environ, capture_output=True, text=True)
+    return None if built.returncode == 0 else f"{command[0]} failed: {built.stderr.strip()[:200]}"
 
 
 def _install_ws() -> str | None:

@@ -28,6 +28,8 @@ def _run(command: str) -> None:
 def namespace() -> Iterator[None]:
     """Makes the namespace. Needs root."""
     with ExitStack() as stack:
+        for left in (f"netns del {NAMESPACE}", f"link del {HERE}"):  # by a run that was killed
+            subprocess.run(f"ip {left}".split(), check=False, stderr=subprocess.DEVNULL)
         _run(f"ip netns add {NAMESPACE}")
         stack.callback(_run, f"ip netns del {NAMESPACE}")
         _run(f"ip link add {HERE} type veth peer name greenws1 netns {NAMESPACE}")
@@ -60,7 +62,7 @@ def dead_peers(dead: int = 1000, alive: int = 9000) -> Iterator[tuple[str, str, 
         living = Crowd(server.port).connect(alive)
         far = Crowd(server.port, host=THERE)
         with inside():
-            far.connect(dead)
+            far.connect(dead, beside=living)
         yield "connected", f"{living.open:,} here and {far.open:,} there", (living.open, far.open) == (alive, dead)
         control, before, begin = Control(server.port), descriptors(worker), time.monotonic()
         _run(f"ip link set {HERE} down")

@@ -71,8 +71,10 @@ class Crowd:
         """How many are connected."""
         return len(self.peers) - self.opening
 
-    def connect(self, count: int, timeout: float = 60.0, *, at_once: bool = False) -> Crowd:
-        """Opens so many connections, and waits until each is open or has failed."""
+    def connect(
+        self, count: int, timeout: float = 60.0, *, at_once: bool = False, beside: Crowd | None = None
+    ) -> Crowd:
+        """Opens so many connections, and waits until each is open or has failed. Those ``beside`` go on meanwhile."""
         until = time.monotonic() + timeout
         while (count or self.opening) and time.monotonic() < until:
             while count and (at_once or self.opening < IN_FLIGHT):
@@ -81,6 +83,8 @@ class Crowd:
                 if count % SHARE == 0:
                     self.run(0)  # who is connected asks, and does not wait for the others
             self.run(0.01)
+            if beside is not None:
+                beside.run(0)
         return self
 
     def _begin(self) -> None:
