@@ -16,6 +16,7 @@ from benchmarks.results import Results
 from benchmarks.servers import SERVERS
 
 OURS, THEIRS, FLOOR = "#1b7f4d", "#b8bec6", "#e8d9a8"
+CUT = 2  # times the second longest: a longer bar leaves the picture, so that the others can be compared
 KEYS = {server.key for server in SERVERS if server.is_ours}
 
 
@@ -95,13 +96,12 @@ def _draw_panel(results: Results, panel: Panel, axes: Axes) -> None:
     axes.spines[["top", "right", "bottom"]].set_visible(False)
     axes.tick_params(axis="x", length=0, labelcolor="#777777", labelsize=7)
     axes.tick_params(axis="y", length=0)
-    limit = max(value + more for value, more in zip(values, above, strict=True))
+    ends = [value + more for value, more in zip(values, above, strict=True)]
+    limit = min(max(ends), CUT * max([value for value in values if value != max(values)], default=max(ends)))
     axes.set_xlim(0, limit * 1.15)
-    for place, (value, more) in enumerate(zip(values, above, strict=True)):
-        axes.text(
-            value + more + limit * 0.01,
-            place,
-            f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
-            va="center",
-            fontsize=8,
-        )
+    for place, (value, end) in enumerate(zip(values, ends, strict=True)):
+        number = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+        if value > limit:
+            axes.text(limit * 1.14, place, f"{number} →", ha="right", va="center", fontsize=8)
+        else:
+            axes.text(min(end, limit) + limit * 0.01, place, number, va="center", fontsize=8)
