@@ -19,7 +19,7 @@ cdef extern from "arpa/inet.h":
     unsigned int ntohl(unsigned int number) nogil
 
 cdef enum:
-    PONGS = 16384  # queued bytes beyond which a peer that does not read gets only its newest pong: 48 KiB while they grow
+    PONGS = 8192  # queued bytes beyond which a peer that does not read gets only its newest pong
 
 
 cdef class Control(Outflow):
