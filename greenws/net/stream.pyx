@@ -212,18 +212,23 @@ cdef class Stream(Pollable):
         global spare_outbox
         cdef Outbox outbox = self.outbox
         cdef iovec parts[PARTS]
+        cdef int count
         cdef Py_ssize_t sent
         self.corked = False
         if outbox is None or self.fd < 0:
             return 0
-        if outbox.size():
+        while outbox.size():
+            count = 0
             if outbox.behind:
-                sent = greenws_send_parts(self.fd, parts, outbox.show(parts))
+                count = outbox.show(parts)
+                sent = greenws_send_parts(self.fd, parts, count)
             else:
                 sent = greenws_send(self.fd, outbox.data + outbox.start, outbox.size())
             if sent < 0:
                 return self._break()
             outbox.forget(sent)
+            if count < PARTS or sent == 0:
+                break  # all was offered: the kernel says, once, when it can take what it has refused
         if outbox.size():
             self.want_write(True)
         else:

@@ -8,8 +8,10 @@ from random import Random
 
 import gevent
 import pytest
+from gevent import socket
 
 from greenws.net.broadcast import broadcast
+from tests.net.conftest import Peer
 
 SMALL = 4096  # bytes of the kernel's buffers
 MARK = 1 << 20
@@ -52,6 +54,22 @@ def test_a_handler_may_broadcast_between_its_answers(net):
     sender.get(timeout=5)
     assert net.recorder.errors == []
     server.close()
+
+
+@pytest.mark.parametrize("size", [100, 1000, 4000])
+def test_all_that_waits_leaves_when_a_slow_reader_reads_at_last(net, size):
+    """By TCP, where room is reported once to who has been refused, and not at all to who has not."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with socket.create_connection(listener.getsockname(), timeout=5) as sock:
+        accepted, _ = listener.accept()
+        listener.close()
+        accepted.setblocking(False)
+        server, peer = net.attach(accepted, net.service(high_water_mark=MARK)), Peer(sock)
+        sent = 0
+        while broadcast([server], sent.to_bytes(4, "big") * (size // 4), "drop"):
+            sent += 1
+        for number in range(sent):
+            assert peer.frame() == (2, number.to_bytes(4, "big") * (size // 4))
 
 
 @NEEDS_PROC
